@@ -1,0 +1,73 @@
+"""What is in the box: the built-in names of every kind, as data (importing this imports nothing)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["BUILT_IN", "KINDS"]
+
+KINDS: Final = ("models", "datasets", "objectives", "probes")
+
+_Entry = tuple[str, str, tuple[str, ...]]  # target "module:attribute", summary, tags
+
+_MODELS: Final[dict[str, _Entry]] = {
+    "mlp": ("repgeo.models.mlp:mlp", "Multi-layer perceptron: encoder and linear head", ("net",)),
+    "cnn": ("repgeo.models.cnn:cnn", "Small convolutional network: encoder and head", ("net",)),
+    "resnet": ("repgeo.models.resnet:resnet", "Residual network with BatchNorm", ("net",)),
+    "identity": ("repgeo.models.baselines:identity", "Codes that are the data", ("baseline",)),
+    "constant": ("repgeo.models.baselines:constant", "The same output for all", ("baseline",)),
+    "weights": ("repgeo.models.baselines:weights", "A matrix from a file", ("baseline",)),
+}
+
+_DATASETS: Final[dict[str, _Entry]] = {
+    "digits": ("repgeo.datasets.digits:digits", "scikit-learn's 1,797 8x8 digits", ("images",)),
+    "sinusoid": ("repgeo.datasets.planar:sinusoid", "Two classes across a sine", ("synthetic",)),
+    "xor": ("repgeo.datasets.planar:xor", "Two classes in four blobs", ("synthetic",)),
+    "mnist": ("repgeo.datasets.archives:mnist", "MNIST, 28x28 digits", ("images",)),
+    "fashion_mnist": ("repgeo.datasets.archives:fashion_mnist", "Fashion-MNIST", ("images",)),
+    "cifar10": ("repgeo.datasets.archives:cifar10", "CIFAR-10, 32x32 colour", ("images",)),
+}
+
+_OBJECTIVES: Final[dict[str, _Entry]] = {
+    "cross_entropy": (
+        "repgeo.objectives.cross_entropy:CrossEntropy",
+        "Cross-entropy of the outputs against the labels",
+        ("classification",),
+    ),
+    "mean_squared_error": (
+        "repgeo.objectives.mean_squared_error:MeanSquaredError",
+        "Mean squared error against y or a named array",
+        ("regression",),
+    ),
+}
+
+_PROBES: Final[dict[str, _Entry]] = {
+    "accuracy": ("repgeo.probes.accuracy:Accuracy", "Share of right answers", ("output",)),
+    "pullback_volume": (
+        "repgeo.probes.pullback_volume:PullbackVolume",
+        "log sqrt det J^T J at test points",
+        ("geometry",),
+    ),
+    "equivariance_error": (
+        "repgeo.probes.equivariance_error:EquivarianceError",
+        "Change of outputs and codes under rotations, flips and shifts",
+        ("equivariance",),
+    ),
+    "relative_stitching": (
+        "repgeo.probes.relative_stitching:RelativeStitching",
+        "Encoder of one model, head of another, zero-shot",
+        ("stitching", "pair"),
+    ),
+    "similarity": (
+        "repgeo.probes.similarity:Similarity",
+        "Unbiased linear CKA of two sets of codes",
+        ("stitching", "pair"),
+    ),
+}
+
+BUILT_IN: Final[dict[str, dict[str, _Entry]]] = {
+    "models": _MODELS,
+    "datasets": _DATASETS,
+    "objectives": _OBJECTIVES,
+    "probes": _PROBES,
+}

@@ -1,0 +1,52 @@
+"""Probes: measurements with a definition, a unit, a chance level and an error bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repgeo.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from repgeo.probes.accuracy import Accuracy
+    from repgeo.probes.context import Context
+    from repgeo.probes.equivariance_error import EquivarianceError
+    from repgeo.probes.metric import Metric
+    from repgeo.probes.probe import Case, Probe, Side
+    from repgeo.probes.pullback_volume import PullbackVolume
+    from repgeo.probes.reading import Reading
+    from repgeo.probes.relative_stitching import RelativeStitching
+    from repgeo.probes.similarity import Similarity
+    from repgeo.probes.subject import Subject
+
+__all__ = [
+    "Accuracy",
+    "Case",
+    "Context",
+    "EquivarianceError",
+    "Metric",
+    "Probe",
+    "PullbackVolume",
+    "Reading",
+    "RelativeStitching",
+    "Side",
+    "Similarity",
+    "Subject",
+]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Accuracy": "repgeo.probes.accuracy",
+        "Case": "repgeo.probes.probe",
+        "Context": "repgeo.probes.context",
+        "EquivarianceError": "repgeo.probes.equivariance_error",
+        "Metric": "repgeo.probes.metric",
+        "Probe": "repgeo.probes.probe",
+        "PullbackVolume": "repgeo.probes.pullback_volume",
+        "Reading": "repgeo.probes.reading",
+        "RelativeStitching": "repgeo.probes.relative_stitching",
+        "Side": "repgeo.probes.probe",
+        "Similarity": "repgeo.probes.similarity",
+        "Subject": "repgeo.probes.subject",
+    },
+)

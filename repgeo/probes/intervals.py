@@ -1,0 +1,174 @@
+"""Estimates from samples: a value, its standard error, and an interval that says its kind.
+
+`ci_kind` names the method and what was resampled or averaged: `t:samples`, `wilson:samples`,
+`order:samples`, `bootstrap:samples`, and with repeated ids `t:clusters`, `bootstrap:clusters`.
+All intervals are at 95 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from repgeo.errors import InputError
+from repgeo.probes.reading import Statistic
+
+__all__ = ["Estimate", "estimate", "over_seeds"]
+
+LEVEL = 0.95
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its uncertainty (`ci_kind` is "" where there is none)."""
+
+    value: float
+    stderr: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    ci_kind: str = ""
+    n: int | None = None
+
+
+def estimate(
+    samples: np.ndarray, statistic: Statistic, *, ids: np.ndarray | None, rng: np.random.Generator
+) -> Estimate:
+    """Value and interval of a statistic of samples.
+
+    Parameters
+    ----------
+    samples
+        One value per sample `(n,)`, or one row per sample `(n, k)` for a callable statistic.
+    statistic
+        "mean" (Student-t), "proportion" (Wilson), "median" (order statistics), or a callable
+        (percentile bootstrap of 2,000 resamples). With clusters: a cluster-robust Student-t for
+        mean and proportion, a bootstrap of clusters for the others.
+    ids
+        The samples' ids; equal ids are one cluster. None: all differ.
+    rng
+        For the bootstrap.
+
+    Raises
+    ------
+    InputError
+        If there is no sample, or samples of a proportion are not zeros and ones.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> e = estimate(np.array([0.0, 1.0, 1.0, 1.0]), "proportion", ids=None, rng=rng)
+    >>> e.value, e.ci_kind, round(e.ci_low, 3), round(e.ci_high, 3)
+    (0.75, 'wilson:samples', 0.301, 0.954)
+    """
+    samples = np.asarray(samples, dtype=np.float64)
+    if len(samples) == 0:
+        raise InputError("A reading with samples needs at least one.")
+    if statistic == "proportion" and not np.isin(samples, (0.0, 1.0)).all():
+        raise InputError("The samples of a proportion must be zeros and ones.")
+    clusters = None
+    if ids is not None:
+        units, inverse = np.unique(ids, return_inverse=True)
+        clusters = inverse if len(units) < len(ids) else None
+    if callable(statistic):
+        return _bootstrap(samples, statistic, clusters, rng)
+    if samples.ndim != 1:
+        raise InputError(f"The {statistic} needs samples of shape (n,), got {samples.shape}.")
+    if statistic == "median":
+        if clusters is not None:
+            return _bootstrap(samples, _median, clusters, rng)
+        return _median_by_order(samples)
+    if statistic == "proportion" and clusters is None:
+        return _wilson(samples)
+    return _student(samples, clusters)
+
+
+def over_seeds(values: np.ndarray) -> Estimate:
+    """The mean over task seeds, with a Student-t interval from three seeds on and none below.
+
+    Examples
+    --------
+    >>> over_seeds(np.array([1.0, 2.0])).ci_kind
+    ''
+    >>> e = over_seeds(np.array([1.0, 2.0, 3.0]))
+    >>> e.value, e.ci_kind, round(e.ci_high - e.value, 3)  # 4.303 / sqrt(3)
+    (2.0, 't:seeds', 2.484)
+    """
+    values = np.asarray(values, dtype=np.float64)
+    mean, n = float(values.mean()), len(values)
+    if n < 3 or not np.isfinite(values).all():
+        return Estimate(mean, n=n)
+    stderr = float(values.std(ddof=1)) / math.sqrt(n)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * stderr
+    return Estimate(mean, stderr, mean - half, mean + half, "t:seeds", n)
+
+
+def _median(samples: np.ndarray) -> float:
+    return float(np.median(samples))
+
+
+def _student(samples: np.ndarray, clusters: np.ndarray | None) -> Estimate:
+    n = len(samples)
+    value = float(samples.mean())
+    if not math.isfinite(value):  # minus infinity is a legal value, its spread is not defined
+        return Estimate(value, n=n)
+    residuals = samples - value
+    if clusters is None:
+        groups, sums, kind = n, residuals, "t:samples"
+    else:
+        sums = np.bincount(clusters, weights=residuals)
+        groups, kind = len(sums), "t:clusters"
+    if groups < 2:
+        return Estimate(value, n=n)
+    stderr = math.sqrt(groups / (groups - 1) * float((sums**2).sum())) / n
+    half = float(stats.t.ppf((1 + LEVEL) / 2, groups - 1)) * stderr
+    return Estimate(value, stderr, value - half, value + half, kind, n)
+
+
+def _wilson(samples: np.ndarray) -> Estimate:
+    n, share = len(samples), float(samples.mean())
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    stderr = math.sqrt(share * (1 - share) / n)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Estimate(share, stderr, low, high, "wilson:samples", n)
+
+
+def _median_by_order(samples: np.ndarray) -> Estimate:
+    n, value = len(samples), _median(samples)
+    # The number of samples below the true median is binomial(n, 1/2): exact and distribution-free.
+    below = int(stats.binom.ppf((1 - LEVEL) / 2, n, 0.5))
+    if below < 1:  # fewer than six samples: no pair of order statistics reaches the level
+        return Estimate(value, n=n)
+    ordered = np.sort(samples)
+    low, high = float(ordered[below - 1]), float(ordered[n - below])
+    return Estimate(value, None, low, high, "order:samples", n)
+
+
+def _bootstrap(
+    samples: np.ndarray,
+    statistic: Callable[[np.ndarray], float],
+    clusters: np.ndarray | None,
+    rng: np.random.Generator,
+) -> Estimate:
+    n, value = len(samples), float(statistic(samples))
+    labels = np.arange(n) if clusters is None else clusters
+    order = np.argsort(labels, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(labels))[:-1])
+    if len(members) < 2 or not math.isfinite(value):
+        return Estimate(value, n=n)
+    drawn = np.empty(RESAMPLES)
+    for b in range(RESAMPLES):
+        chosen = rng.integers(len(members), size=len(members))
+        drawn[b] = statistic(samples[np.concatenate([members[i] for i in chosen])])
+    drawn = drawn[np.isfinite(drawn)]
+    if len(drawn) < RESAMPLES // 2:
+        return Estimate(value, n=n)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    kind = "bootstrap:samples" if clusters is None else "bootstrap:clusters"
+    return Estimate(value, float(drawn.std(ddof=1)), float(low), float(high), kind, n)

@@ -1,0 +1,120 @@
+"""The columns of the table, and the rows that a cell becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from repgeo.identity import canonical_json
+from repgeo.probes.measurement import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from repgeo.probes.probe import Probe
+
+__all__ = [
+    "COLUMNS",
+    "COST_COLUMNS",
+    "KEY_COLUMNS",
+    "STATUSES",
+    "probe_columns",
+    "rows",
+    "to_frame",
+]
+
+#: Column -> pandas dtype, in the order of the table.
+COLUMNS: Final[dict[str, str]] = {
+    "task": "string",
+    "dataset": "string",
+    "model": "string",
+    "model_b": "string",
+    "layer": "string",
+    "layer_b": "string",
+    "probe": "string",
+    "params": "string",
+    "metric": "string",
+    "at": "string",
+    "value": "float64",
+    "unit": "string",
+    "direction": "string",
+    "chance": "float64",
+    "stderr": "float64",
+    "ci_low": "float64",
+    "ci_high": "float64",
+    "ci_kind": "string",
+    "n": "Int64",
+    "seed": "Int64",
+    "status": "string",
+    "error_type": "string",
+    "error": "string",
+    "dtype": "string",
+    "cell": "string",
+    "version": "string",
+    "duration_s": "float64",
+    "peak_mb": "float64",
+    "started_at": "string",
+    "host": "string",
+    "device": "string",
+}
+
+#: Columns that differ between two runs of the same thing.
+COST_COLUMNS: Final = ("duration_s", "peak_mb", "started_at", "host", "device")
+
+#: Columns that tell rows apart.
+KEY_COLUMNS: Final = (
+    "task",
+    "dataset",
+    "model",
+    "model_b",
+    "layer",
+    "layer_b",
+    "probe",
+    "params",
+    "metric",
+    "at",
+    "seed",
+)
+
+STATUSES: Final = ("ok", "failed", "timeout", "crashed", "blocked", "unsupported")
+
+
+def probe_columns(probe: Probe) -> dict[str, Any]:
+    """What the table says of a probe and its parameters (the layers have their own columns)."""
+    parameters = probe.parameters()
+    parameters.pop("layer", None)
+    parameters.pop("layer_b", None)
+    pair = probe.arity == 2
+    return {
+        "probe": probe.name,
+        "params": canonical_json(parameters) if parameters else "",
+        "layer": probe.cut,
+        "layer_b": probe.other_cut if pair else "",
+    }
+
+
+def rows(shared: Mapping[str, Any], values: Iterable[Value]) -> list[dict[str, Any]]:
+    """One row per value; `shared` holds what all rows of the cell have in common."""
+    found = []
+    for value in values:
+        row = dict(shared)
+        row |= {name: entry for name, entry in asdict(value).items() if name != "estimate"}
+        row |= asdict(value.estimate)
+        row["status"] = "ok"
+        found.append(row)
+    return found
+
+
+def to_frame(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a typed table with all columns; absent text is "", absent numbers are missing."""
+    import pandas as pd
+
+    listed = list(records)
+    columns = {}
+    for name, dtype in COLUMNS.items():
+        values = [record.get(name) for record in listed]
+        if dtype == "string":
+            values = ["" if value is None else str(value) for value in values]
+        columns[name] = pd.Series(values, dtype=dtype)
+    return pd.DataFrame(columns)

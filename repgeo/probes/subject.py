@@ -1,0 +1,299 @@
+"""A subject: a model cut at a layer, as probes see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from repgeo.datasets.samples import Samples, count, map_samples, sample_bytes, take
+from repgeo.errors import LayerError, NonFiniteError, UnsupportedError
+from repgeo.models.cutting import resolve_layer, run_from, run_to
+from repgeo.models.loaded import Epoch, LoadedModel
+
+__all__ = ["ALIGNMENT", "CodeStore", "MemoryCodes", "Subject", "in_chunks"]
+
+#: Every batch is padded to a multiple of this many rows, so that chunk sizes do not move bits:
+#: the tail kernels of matrix products and convolutions round differently.
+ALIGNMENT = 64
+
+_WORKING_SET = 32  # activations of a forward pass against its input, a coarse upper estimate
+
+
+def in_chunks(
+    function: Callable[[Samples], Mapping[str, Tensor]], x: Samples, *, memory_budget: int
+) -> dict[str, Tensor]:
+    """Apply a batched function chunk by chunk; values do not depend on the chunk size.
+
+    Chunks are multiples of `ALIGNMENT`, and each batch, a whole one too, is padded to one by
+    repeating its last sample.
+    """
+    n = count(x)
+    rows = memory_budget // (sample_bytes(x) * _WORKING_SET)
+    chunk = min(4096, max(ALIGNMENT, rows // ALIGNMENT * ALIGNMENT))
+    parts: dict[str, list[Tensor]] = {}
+    for start in range(0, n, chunk):
+        batch = take(x, slice(start, min(start + chunk, n)))
+        real = count(batch)
+        short = -real % ALIGNMENT
+        if short:
+            batch = map_samples(partial(_repeat_last, times=short), batch)
+        for name, values in function(batch).items():
+            parts.setdefault(name, []).append(values[:real])
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def _repeat_last(tensor: Tensor, times: int) -> Tensor:
+    return torch.cat([tensor, tensor[-1:].expand(times, *tensor.shape[1:])])
+
+
+class CodeStore(Protocol):
+    """Where the codes of whole splits are kept, so that all probes share one encoding."""
+
+    def get(self, model: LoadedModel, path: str, x: Samples) -> Tensor | None:
+        """The stored codes, or None."""
+
+    def put(self, model: LoadedModel, path: str, x: Samples, codes: Tensor) -> None:
+        """Store codes."""
+
+
+class MemoryCodes:
+    """Codes kept in this process, for the arrays that are alive in it, up to a byte limit."""
+
+    def __init__(self, limit: int = 1 << 30) -> None:
+        self._limit = limit
+        # The samples and model are kept too: an id is only unique among living objects.
+        self._kept: dict[tuple[int, str, int], tuple[LoadedModel, Samples, Tensor]] = {}
+
+    def get(self, model: LoadedModel, path: str, x: Samples) -> Tensor | None:
+        """The stored codes, or None."""
+        entry = self._kept.get((id(model), path, id(x)))
+        return None if entry is None else entry[2]
+
+    def put(self, model: LoadedModel, path: str, x: Samples, codes: Tensor) -> None:
+        """Store codes; the oldest go when the limit is passed."""
+        self._kept[id(model), path, id(x)] = (model, x, codes)
+        while len(self._kept) > 1 and self._bytes() > self._limit:
+            del self._kept[next(iter(self._kept))]
+
+    def _bytes(self) -> int:
+        return sum(codes.numel() * codes.element_size() for _, _, codes in self._kept.values())
+
+
+class Subject:
+    """A frozen model cut at a layer: a feature map `x -> z` and the rest of the network.
+
+    Parameters
+    ----------
+    model
+        The loaded model.
+    layer
+        A named layer, a dotted module path, or "output".
+    samples
+        Samples of the dataset (the first few are used): they tell the native shape of the codes.
+    codes
+        Where codes are shared between probes.
+    memory_budget
+        Bytes for one chunk of a forward pass.
+
+    Raises
+    ------
+    LayerError
+        If the model has no such layer.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        layer: str = "encoder",
+        *,
+        samples: Samples,
+        codes: CodeStore | None = None,
+        memory_budget: int = 1 << 28,
+    ) -> None:
+        self._model = model
+        self._samples = samples
+        self.layer = layer
+        self._path = resolve_layer(model.module, model.layers, layer)
+        self._codes = codes if codes is not None else MemoryCodes()
+        self._memory_budget = memory_budget
+        self._shape: torch.Size | None = None
+        self._cut_is_checked = False
+
+    @property
+    def label(self) -> str:
+        """The model's label."""
+        return self._model.label
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The network itself, in eval mode, parameters frozen."""
+        return self._model.module
+
+    @property
+    def named_layers(self) -> list[str]:
+        """The names that the layer `"*"` stands for."""
+        return list(self._model.named_layers)
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers by name."""
+        return dict(self.module.state_dict())
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The dtype of the weights (None for a model without any)."""
+        return self._model.dtype
+
+    def offers(self, capability: str) -> bool:
+        """Whether the model has a method of that name (`encode` and `weights` all have)."""
+        if capability in {"encode", "weights"}:
+            return True
+        return callable(getattr(self.module, capability, None))
+
+    def use(self, capability: str, *args: Any) -> Any:
+        """Call the model's method of that name, without gradients.
+
+        Raises
+        ------
+        UnsupportedError
+            If the model does not offer it.
+        """
+        if not self.offers(capability):
+            raise UnsupportedError(f"The model {self.label!r} does not offer {capability!r}.")
+        with torch.no_grad():
+            return getattr(self.module, capability)(*map(self._fit, args))
+
+    def cut(self, layer: str) -> Subject:
+        """The same model cut at another layer."""
+        return self._derived(self._model, layer)
+
+    def at(self, epoch: Epoch) -> Subject:
+        """The same model at a kept checkpoint ("init", an epoch, "final")."""
+        return self._derived(self._model.at(epoch), self.layer)
+
+    def _derived(self, model: LoadedModel, layer: str) -> Subject:
+        return Subject(
+            model,
+            layer,
+            samples=self._samples,
+            codes=self._codes,
+            memory_budget=self._memory_budget,
+        )
+
+    @property
+    def checkpoints(self) -> tuple[Epoch, ...]:
+        """The kept checkpoints, in the order of training."""
+        return self._model.checkpoints
+
+    def _fit(self, x: Any) -> Any:
+        dtype, device = self._model.dtype, self._model.device
+
+        def move(tensor: Tensor) -> Tensor:
+            fitting = tensor.dtype if dtype is None or not tensor.is_floating_point() else dtype
+            return tensor.to(device=device, dtype=fitting)
+
+        return map_samples(move, x) if isinstance(x, Tensor | Mapping) else x
+
+    def __call__(self, x: Samples) -> Tensor:
+        """The network's full output `(n, ...)`, without gradients, in chunks.
+
+        Raises
+        ------
+        NonFiniteError
+            If a value is NaN or infinite.
+        """
+        return self._evaluate(x, [""])[""]
+
+    def encode(self, x: Samples) -> Tensor:
+        """The codes `(n, features)`, without gradients; stops at the layer.
+
+        Codes of the same array are computed once and shared by all probes.
+
+        Raises
+        ------
+        NonFiniteError
+            If a code is NaN or infinite.
+        """
+        codes = self._codes.get(self._model, self._path, x)
+        if codes is None:
+            codes = self._evaluate(x, [self._path])[self._path]
+            self._codes.put(self._model, self._path, x, codes)
+        return codes.flatten(1)
+
+    def encode_layers(self, names: Iterable[str], x: Samples) -> None:
+        """Compute the codes of several layers in one forward pass, for `encode` to find."""
+        paths = [resolve_layer(self.module, self._model.layers, name) for name in names]
+        missing = [
+            path for path in dict.fromkeys(paths) if self._codes.get(self._model, path, x) is None
+        ]
+        if missing:
+            for path, codes in self._evaluate(x, missing).items():
+                self._codes.put(self._model, path, x, codes)
+
+    def _evaluate(self, x: Samples, paths: list[str]) -> dict[str, Tensor]:
+        def forward(batch: Samples) -> dict[str, Tensor]:
+            return run_to(self.module, paths, self._fit(batch))
+
+        with torch.no_grad():
+            values = in_chunks(forward, x, memory_budget=self._memory_budget)
+        for path, value in values.items():
+            bad = ~torch.isfinite(value.reshape(len(value), -1)).all(dim=1)
+            if bool(bad.any()):
+                where = f"at layer {path!r}" if path else "in its output"
+                raise NonFiniteError(
+                    f"The model {self.label!r} gives NaN or infinite values {where} for "
+                    f"{int(bad.sum())} of {len(bad)} samples."
+                )
+        return values
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """The differentiable map from a batch `(n, ...)` to codes `(n, features)`.
+
+        Works under `torch.func` (jvp, vjp, jacrev, vmap over a batch of one).
+        """
+        return run_to(self.module, [self._path], self._fit(x))[self._path].flatten(1)
+
+    def head(self, z: Tensor) -> Tensor:
+        """The rest of the network, from codes `(n, features)` to outputs, differentiable.
+
+        The codes need not be this model's own.
+
+        Raises
+        ------
+        LayerError
+            If the network's output does not depend on the layer alone.
+        """
+        if not self._path:
+            return z
+        template = self._fit(take(self._samples, slice(0, 1)))
+        if self._shape is None:
+            self._shape = self._checked_shape(template)
+        z = self._fit(z)
+        return run_from(self.module, self._path, z.reshape(len(z), *self._shape[1:]), template)
+
+    @torch.no_grad()
+    def _checked_shape(self, template: Samples) -> torch.Size:
+        """The native shape of the codes, once it is sure that the layer cuts the network."""
+        n = count(self._samples)
+        few = self._fit(take(self._samples, slice(max(0, n - 3), n)))
+        both = run_to(self.module, [self._path, ""], few)
+        codes, output = both[self._path], both[""]
+        try:
+            joined = run_from(self.module, self._path, codes, template)
+        except RuntimeError as error:  # batches of two sizes meet: a connection goes around
+            raise self._not_a_cut() from error
+        scale = output.abs().max().clamp(min=1.0)
+        tolerance = 1e-4 if output.dtype == torch.float32 else 1e-8
+        if joined.shape != output.shape or (joined - output).abs().max() > tolerance * scale:
+            raise self._not_a_cut()
+        return codes.shape
+
+    def _not_a_cut(self) -> LayerError:
+        return LayerError(
+            f"The layer {self.layer!r} of {self.label!r} does not cut the network: its output does "
+            "not depend on that layer alone (a connection goes around it). Choose a later layer."
+        )
