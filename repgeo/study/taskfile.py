@@ -1,0 +1,292 @@
+"""Task files: strict TOML that names a dataset, models with their training, probes and seeds."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+import repgeo
+from repgeo.errors import ConfigurationError, UnknownNameError, nearest
+
+__all__ = [
+    "DatasetEntry",
+    "Expected",
+    "Header",
+    "ModelEntry",
+    "ProbeEntry",
+    "Task",
+    "find_task",
+    "parse_task",
+    "read_task",
+    "task_files",
+]
+
+_STRICT = ConfigDict(frozen=True, strict=True, extra="forbid")
+_OPEN = ConfigDict(frozen=True, strict=True, extra="allow")  # the rest are parameters
+
+
+class Header(BaseModel):
+    """The table `[task]`."""
+
+    model_config = _STRICT
+
+    title: str = ""
+    cite: str = ""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+            raise ValueError("seeds must be different non-negative integers")
+        return seeds
+
+
+class _Entry(BaseModel):
+    """A name, its parameters as further keys, and a grid over them."""
+
+    model_config = _OPEN
+
+    name: str = Field(min_length=1)
+    grid: dict[str, list[Any]] = {}
+
+    @field_validator("grid")
+    @classmethod
+    def _not_empty(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for key, values in grid.items():
+            if not values:
+                raise ValueError(f"the grid over {key!r} is an empty list")
+        return grid
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The keys that are not part of the entry's own schema."""
+        return dict(self.model_extra or {})
+
+
+class DatasetEntry(_Entry):
+    """The table `[dataset]`."""
+
+
+class ModelEntry(_Entry):
+    """A table `[[models]]`."""
+
+    label: str | None = Field(default=None, min_length=1)
+    seed: int | None = Field(default=None, ge=0)
+    replicas: int | None = Field(default=None, ge=1)
+    weights: str | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    layers: dict[str, str] = {}
+    train: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelEntry:
+        if self.replicas is not None and self.seed is not None:
+            raise ValueError("replicas have the model seeds 0, 1, ...: leave out either key")
+        if self.weights is not None and self.train is not None:
+            raise ValueError("a model is either loaded (weights) or trained ([models.train])")
+        return self
+
+
+class ProbeEntry(_Entry):
+    """A table `[[probes]]`."""
+
+    pairs: Literal["all", "within"] | tuple[tuple[str, str], ...] = "all"
+
+
+class Expected(BaseModel):
+    """A table `[[expected]]`: a number to compare the mean over seeds with."""
+
+    model_config = _STRICT
+
+    where: dict[str, Any] = Field(min_length=1)
+    value: float
+    tolerance: float = Field(ge=0)
+    kind: Literal["reference", "published"]
+    source: str = Field(min_length=1)
+
+
+class Task(BaseModel):
+    """A whole task file."""
+
+    model_config = _STRICT
+
+    task: Header = Header()
+    dataset: DatasetEntry | None = None
+    models: tuple[ModelEntry, ...] = Field(min_length=1)
+    probes: tuple[ProbeEntry, ...] = Field(min_length=1)
+    expected: tuple[Expected, ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """A parsed task: its name, where relative paths start, and its contents."""
+
+    name: str
+    folder: Path
+    source: str  # what messages call it
+    task: Task
+
+
+def task_folders() -> list[Path]:
+    """Where named tasks are looked for: in the package, else in the checkout."""
+    package = Path(repgeo.__file__).resolve().parent
+    return [package / "_tasks", package.parent / "tasks"]
+
+
+def task_files() -> dict[str, Path]:
+    """The tasks that come with repgeo, by name."""
+    found: dict[str, Path] = {}
+    for folder in reversed(task_folders()):
+        found |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return dict(sorted(found.items()))
+
+
+def find_task(name: str | Path) -> Path:
+    """The file of a task, given by path or by name.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is neither; the nearest names are given.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    known = task_files()
+    stem = str(name)
+    # "tasks/digits.toml" works outside a checkout too: the task comes with the package.
+    if path.parent == Path("tasks") and path.suffix == ".toml":
+        stem = path.stem
+    if stem in known:
+        return known[stem]
+    if path.suffix == ".toml" or os.sep in str(name):
+        raise UnknownNameError(f"There is no task file {str(name)!r}.")
+    raise UnknownNameError(f"Unknown task {stem!r}. {nearest(stem, known)} See: repgeo list tasks")
+
+
+def read_task(name: str | Path, overrides: Iterable[str] = ()) -> TaskFile:
+    """Read and validate a task file.
+
+    Parameters
+    ----------
+    name
+        A path, or the name of a task that comes with repgeo.
+    overrides
+        `key=value` as of the option `--set`: `probes.pullback_volume.layer=block1`.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the file, the key and what is allowed.
+    """
+    path = find_task(name)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{name}: this is not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{name}: a task file must be UTF-8 text.") from None
+    return parse_task(
+        table, name=path.stem, folder=path.resolve().parent, source=str(name), overrides=overrides
+    )
+
+
+def parse_task(
+    table: Mapping[str, Any],
+    *,
+    name: str,
+    folder: Path,
+    source: str = "task",
+    overrides: Iterable[str] = (),
+) -> TaskFile:
+    """Validate a task given as a table (see `read_task`)."""
+    table = json.loads(json.dumps(table, default=str))
+    for override in overrides:
+        _apply(table, override, source)
+    try:
+        # JSON mode: TOML arrays become tuples, integers become floats where a float is wanted.
+        task = Task.model_validate_json(json.dumps(table))
+    except ValidationError as error:
+        raise ConfigurationError(f"{source}: {describe(error, Task)}") from None
+    return TaskFile(name, folder, source, task)
+
+
+def _apply(table: dict[str, Any], override: str, source: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or "." not in key:
+        raise ConfigurationError(
+            f"--set {override!r}: write section.name.key=value, "
+            "for example probes.pullback_volume.layer=block1."
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    section, *rest = key.split(".")
+    target: Any = table.get(section)
+    if isinstance(target, list):
+        if len(rest) < 2:
+            raise ConfigurationError(f"--set {override!r}: name an entry of {section} and a key.")
+        known = [str(entry.get("label", entry.get("name"))) for entry in target]
+        chosen = [e for e in target if rest[0] in (e.get("label"), e.get("name"))]
+        if not chosen:
+            raise ConfigurationError(
+                f"--set {override!r}: {source} has no {section} {rest[0]!r}. "
+                f"{nearest(rest[0], known)}"
+            )
+        rest = rest[1:]
+    elif isinstance(target, dict):
+        chosen = [target]
+    else:
+        raise ConfigurationError(
+            f"--set {override!r}: {source} has no section {section!r}. {nearest(section, table)}"
+        )
+    for entry in chosen:
+        place = entry
+        for part in rest[:-1]:
+            place = place.setdefault(part, {})
+        place[rest[-1]] = value
+
+
+def describe(error: ValidationError, schema: type[BaseModel]) -> str:
+    """One line for the first fault of a validation: key, what was given, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    location = _location(first["loc"])
+    if first["type"] == "extra_forbidden":
+        allowed = _fields_at(schema, first["loc"][:-1])
+        return f"unknown key {location!r}. {nearest(str(first['loc'][-1]), allowed)}"
+    if first["type"] == "missing":
+        return f"the key {location!r} is missing."
+    given = f", got {first['input']!r}" if not isinstance(first["input"], dict | list) else ""
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    more = len(error.errors()) - 1
+    return f"{location}: should be {message}{given}." + (f" ({more} more)" if more else "")
+
+
+def _location(parts: Iterable[str | int]) -> str:
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _fields_at(schema: type[BaseModel], parts: Iterable[str | int]) -> list[str]:
+    current: Any = schema
+    for part in parts:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part)
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not models:
+            return []
+        current = models[0]
+    return list(current.model_fields)
