@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,13 +49,40 @@ class Found:
     source: Path | None = field(compare=False, default=None)
 
     def fingerprint(self) -> str:
-        """The digest of the object's source file ("" where there is none)."""
-        return _source_digest(str(self.source)) if self.source is not None else ""
+        """The digest of the object's source and of what that imports of the same package.
+
+        It tells results of older code; unlike `version` it is not part of an identity.
+        """
+        return _source_digest(self.source) if self.source is not None else ""
+
+
+_IMPORT = re.compile(r"^\s*(?:from|import)\s+([\w.]+)", re.MULTILINE)
 
 
 @cache
-def _source_digest(path: str) -> str:
-    return file_digest(Path(path))[:16] if Path(path).is_file() else ""
+def _source_digest(source: Path) -> str:
+    module = next(
+        (name for name, m in sys.modules.items() if getattr(m, "__file__", None) == str(source)), ""
+    )
+    package = module.partition(".")[0]
+    seen: dict[Path, str] = {}
+    waiting = [source]
+    while waiting:
+        path = waiting.pop()
+        if path in seen or not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        seen[path] = hashlib.sha256(text.encode()).hexdigest()
+        for name in _IMPORT.findall(text):
+            if package and name.startswith(f"{package}."):
+                waiting.append(_module_path(source, module, name))
+    return hashlib.sha256("".join(sorted(seen.values())).encode()).hexdigest()[:16]
+
+
+def _module_path(source: Path, module: str, name: str) -> Path:
+    root = source.parents[module.count(".")] if "." in module else source.parent
+    path = root.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def records(kind: str) -> list[Record]:

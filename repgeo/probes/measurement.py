@@ -77,17 +77,21 @@ def _layer_names(layer: str, subjects: Iterable[Subject]) -> list[str]:
     return shared
 
 
-def prepare(
-    probe: Probe, subject: Subject, layer: str, data: Dataset, context: Context
-) -> dict[str, Tensor]:
-    """The prepared tensors of one model; with layer "*", of all its named layers by prefix."""
+def prepare(probe: Probe, subject: Subject, data: Dataset, context: Context) -> dict[str, Tensor]:
+    """What a pair probe prepares of one model, at each layer that a pair may ask for.
+
+    The model may stand on either side of a pair; the tensors of a layer have the prefix "layer/".
+    """
     require(probe, subject)
-    names = _layer_names(layer, [subject])
+    names: list[str] = []
+    for layer in dict.fromkeys([probe.cut, probe.other_cut]):
+        names += [name for name in _layer_names(layer, [subject]) if name not in names]
+    if ALL_LAYERS in (probe.cut, probe.other_cut):
+        subject.encode_layers(names, data.test.x)
     prepared: dict[str, Tensor] = {}
     for name in names:
         made = probe.prepare(subject.cut(name), data, context)
-        prefix = f"{name}/" if layer == ALL_LAYERS else ""
-        prepared |= {prefix + key: tensor for key, tensor in made.items()}
+        prepared |= {f"{name}/{key}": tensor for key, tensor in made.items()}
     return prepared
 
 
@@ -163,9 +167,7 @@ def _readings(
         sides = []
         for subject, tensors, name in zip(subjects, prepared, names_of_pair, strict=True):
             prefix = f"{name}/"
-            own = tensors
-            if layer == ALL_LAYERS:
-                own = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
+            own = {k[len(prefix) :]: t for k, t in tensors.items() if k.startswith(prefix)}
             sides.append(Side(subject.cut(name), own))
         for reading in probe.measure(*sides, data, context):
             yield reading, names_of_pair
@@ -207,7 +209,8 @@ def _ids(reading: Reading, n: int, data: Dataset) -> np.ndarray | None:
         if len(ids) != n:
             raise InputError(f"{n} samples of {reading.metric!r} have {len(ids)} ids.")
         return ids
-    return as_array(data.test.ids) if n == len(data.test) else None
+    # A task without a dataset has no ids.
+    return as_array(data.test.ids) if data is not None and n == len(data.test) else None
 
 
 def _arrays(reading: Reading, position: int, data: Dataset) -> dict[str, np.ndarray]:

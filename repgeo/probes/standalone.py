@@ -97,10 +97,7 @@ def measure_loaded(
     ]
     prepared: list[dict[str, Tensor]] = []
     if probe.arity == 2:
-        prepared = [
-            prepare(probe, subject, layer, data, context)
-            for subject, layer in zip(subjects, layers, strict=True)
-        ]
+        prepared = [prepare(probe, subject, data, context) for subject in subjects]
     return measure(probe, subjects, prepared, data, context)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import torch
@@ -89,11 +89,15 @@ class Subject:
     Parameters
     ----------
     model
-        The loaded model.
+        The loaded model, or what loads it when it is first needed (a cell of a pair often needs
+        prepared tensors only).
     layer
         A named layer, a dotted module path, or "output".
     samples
-        Samples of the dataset (the first few are used): they tell the native shape of the codes.
+        Samples of the dataset (a few are used): they tell the native shape of the codes. None in
+        a task without a dataset.
+    label
+        The model's label, where it is loaded later.
     codes
         Where codes are shared between probes.
     memory_budget
@@ -102,31 +106,35 @@ class Subject:
     Raises
     ------
     LayerError
-        If the model has no such layer.
+        If the model has no such layer (when the model is first used).
     """
 
     def __init__(
         self,
-        model: LoadedModel,
+        model: LoadedModel | Callable[[], LoadedModel],
         layer: str = "encoder",
         *,
-        samples: Samples,
+        samples: Samples | None,
+        label: str = "",
         codes: CodeStore | None = None,
         memory_budget: int = 1 << 28,
     ) -> None:
-        self._model = model
+        self._source = model
         self._samples = samples
+        self.label = label or (model.label if isinstance(model, LoadedModel) else "")
         self.layer = layer
-        self._path = resolve_layer(model.module, model.layers, layer)
         self._codes = codes if codes is not None else MemoryCodes()
         self._memory_budget = memory_budget
         self._shape: torch.Size | None = None
         self._cut_is_checked = False
 
-    @property
-    def label(self) -> str:
-        """The model's label."""
-        return self._model.label
+    @cached_property
+    def _model(self) -> LoadedModel:
+        return self._source if isinstance(self._source, LoadedModel) else self._source()
+
+    @cached_property
+    def _path(self) -> str:
+        return resolve_layer(self._model.module, self._model.layers, self.layer)
 
     @property
     def module(self) -> torch.nn.Module:
@@ -169,16 +177,17 @@ class Subject:
 
     def cut(self, layer: str) -> Subject:
         """The same model cut at another layer."""
-        return self._derived(self._model, layer)
+        return self._derived(self._source, layer)
 
     def at(self, epoch: Epoch) -> Subject:
         """The same model at a kept checkpoint ("init", an epoch, "final")."""
         return self._derived(self._model.at(epoch), self.layer)
 
-    def _derived(self, model: LoadedModel, layer: str) -> Subject:
+    def _derived(self, model: LoadedModel | Callable[[], LoadedModel], layer: str) -> Subject:
         return Subject(
             model,
             layer,
+            label=self.label,
             samples=self._samples,
             codes=self._codes,
             memory_budget=self._memory_budget,
@@ -269,17 +278,19 @@ class Subject:
         """
         if not self._path:
             return z
+        if self._samples is None:
+            raise UnsupportedError("The head needs the shape of the inputs, so a [dataset].")
         template = self._fit(take(self._samples, slice(0, 1)))
         if self._shape is None:
-            self._shape = self._checked_shape(template)
+            self._shape = self._checked_shape(self._samples, template)
         z = self._fit(z)
         return run_from(self.module, self._path, z.reshape(len(z), *self._shape[1:]), template)
 
     @torch.no_grad()
-    def _checked_shape(self, template: Samples) -> torch.Size:
+    def _checked_shape(self, samples: Samples, template: Samples) -> torch.Size:
         """The native shape of the codes, once it is sure that the layer cuts the network."""
-        n = count(self._samples)
-        few = self._fit(take(self._samples, slice(max(0, n - 3), n)))
+        n = count(samples)
+        few = self._fit(take(samples, slice(max(0, n - 3), n)))
         both = run_to(self.module, [self._path, ""], few)
         codes, output = both[self._path], both[""]
         try:

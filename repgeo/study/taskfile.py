@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import tomllib
@@ -264,17 +265,24 @@ def describe(error: ValidationError, schema: type[BaseModel]) -> str:
         allowed = _fields_at(schema, first["loc"][:-1])
         return f"unknown key {location!r}. {nearest(str(first['loc'][-1]), allowed)}"
     if first["type"] == "missing":
-        return f"the key {location!r} is missing."
+        given_keys = [key for key in first["input"] if key not in _fields_at(schema, first["loc"])]
+        close = difflib.get_close_matches(str(first["loc"][-1]), given_keys, n=1)
+        hint = f" Is {close[0]!r} meant for it?" if close else ""
+        return f"the key {location!r} is missing.{hint}"
+    if first["type"] == "value_error":
+        return f"{location}: {first['msg'].removeprefix('Value error, ')}."
     given = f", got {first['input']!r}" if not isinstance(first["input"], dict | list) else ""
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    more = len(error.errors()) - 1
-    return f"{location}: should be {message}{given}." + (f" ({more} more)" if more else "")
+    message = first["msg"].removeprefix("Input should be ")
+    return f"{location}: should be {message}{given}."
 
 
 def _location(parts: Iterable[str | int]) -> str:
     text = ""
     for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif "[" not in part:  # the branch of a union has a name such as literal['all','within']
+            text += f".{part}" if text else part
     return text
 
 
