@@ -463,7 +463,7 @@ class _Seeded:
     ) -> Step:
         home = self.model_identity(models[0])
         trained = [self.model_identity(model) for model in models if model.trains]
-        needs = prepared or (tuple(trained) if kind != "train" else ())
+        needs = (*trained, *prepared) if kind != "train" else ()
         names = " and ".join(model.label for model in models)
         return Step(
             id=identity,
