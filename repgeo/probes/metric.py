@@ -50,6 +50,9 @@ class Metric:
         Declarations `where:group` (see `GROUPS`) that `repgeo check` executes.
     summary
         One line for tables and tooltips.
+    tolerance
+        Largest relative difference (absolute below 1) that a check of an invariance allows; for
+        metrics that come out of an optimiser.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Metric:
     chance: float | None = None
     invariant_to: Set[str] = field(default_factory=frozenset)
     summary: str = ""
+    tolerance: float = 1e-8
 
     def __post_init__(self) -> None:
         known = [f"{where}:{group}" for where, groups in GROUPS.items() for group in groups]

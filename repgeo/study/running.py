@@ -349,3 +349,23 @@ class _Driver:
 def make_engine(ledger: Ledger, options: RunOptions, progress: Callable[[float], None]) -> Engine:
     """The engine that the options ask for."""
     return InProcessEngine(ledger, progress)
+
+
+def dry_run(task: str | Path | Mapping[str, Any], options: RunOptions) -> Iterator[str]:
+    """Lines that say what a run would do; the task is checked, nothing is computed."""
+    file = open_task(task, options)
+    plan = make_plan(file, options.seeds)
+    selected = Selection(options.models, options.probes).keep(plan)
+    folder = study_folder(file, options)
+    ledger = Ledger(folder, Path(options.weights) if options.weights is not None else None)
+    recorded = {step.id: ledger.outcome(step) for step in selected}
+    spent = [o.cost.duration_s for o in recorded.values() if o is not None]
+    yield f"{plan.task}: {len(selected)} steps, {len(spent)} finished in {str(folder)!r}"
+    for kind in ("train", "prepare", "measure"):
+        steps = [step for step in selected if step.kind == kind]
+        missing = [step for step in steps if recorded[step.id] is None]
+        yield f"  {kind:<8} {len(steps)} steps, {len(missing)} to run"
+        for step in missing:
+            yield f"    {step.id}  {step.title}"
+    if spent:
+        yield f"  the finished steps took {sum(spent):.1f} s"

@@ -1,0 +1,376 @@
+"""The command line: thin, light to start, one clear line for a user's mistake."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from repgeo.errors import ConfigurationError, Interrupted, RepgeoError
+from repgeo.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="repgeo",
+    help="Measure the representations of trained networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Folder = Annotated[Path, typer.Argument(help="A study folder, such as runs/digits.")]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit codes: 0 good, 1 cells failed, 2 usage, 3 interrupted."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="repgeo", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (Interrupted, KeyboardInterrupt, click.Abort) as error:
+        print(f"repgeo: {error or 'interrupted'}", file=sys.stderr)
+        code = 3
+    except RepgeoError as error:
+        print(f"repgeo: error: {error}", file=sys.stderr)
+        code = 2
+    except BrokenPipeError:  # the reader of our output went away: not our fault
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(help="models, datasets, objectives, probes or tasks.")
+    ] = None,
+    load: Annotated[
+        bool, typer.Option("--load", help="Import everything and show what is broken.")
+    ] = False,
+) -> None:
+    """List what is registered, without importing it."""
+    from repgeo.catalogue import KINDS
+    from repgeo.errors import UnknownNameError, nearest
+
+    kinds = (*KINDS, "tasks")
+    if kind is not None and kind not in kinds:
+        raise UnknownNameError(f"Unknown kind {kind!r}. {nearest(kind, kinds)}")
+    broken = 0
+    for shown in kinds if kind is None else (kind,):
+        print(f"{shown}:")
+        for line, ok in _task_lines() if shown == "tasks" else _record_lines(shown, load):
+            print(f"  {line}")
+            broken += not ok
+    if broken:
+        raise typer.Exit(1)
+
+
+def _task_lines() -> list[tuple[str, bool]]:
+    import tomllib
+
+    from repgeo.study.taskfile import task_files
+
+    lines = []
+    for name, path in task_files().items():
+        with path.open("rb") as stream:
+            title = tomllib.load(stream).get("task", {}).get("title", "")
+        lines.append((f"{name:<24} {title}", True))
+    return lines
+
+
+def _record_lines(kind: str, load: bool) -> list[tuple[str, bool]]:
+    from repgeo import registry
+
+    lines = []
+    for record in registry.records(kind):
+        origin = "" if record.origin == "repgeo" else f" [{record.origin}: {record.target}]"
+        text = f"{record.name:<24} {record.summary}{origin}"
+        fault = ""
+        if load:
+            try:
+                registry.load(kind, record.name)
+            except RepgeoError as error:
+                fault = f"  BROKEN: {error}"
+        lines.append((text + fault, not fault))
+    return lines
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A registered name, or file.py:name.")]) -> None:
+    """Show what a name stands for: its description, parameters and metrics."""
+    from repgeo.descriptions import describe_name
+
+    print(describe_name(name))
+
+
+@app.command()
+def run(
+    tasks: Annotated[list[str], typer.Argument(help="Task files, or names of tasks.")],
+    models: Annotated[
+        list[str] | None, typer.Option("-m", "--model", help="Only these models (mlp, 'mlp#*').")
+    ] = None,
+    probes: Annotated[
+        list[str] | None, typer.Option("-p", "--probe", help="Only these probes.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Task seeds in place of the file's: 0,1,2 or 0-4.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Processes.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler's address, tcp://host:port.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds allowed for one step.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Study folder [runs/<task>].")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A shared store of weights.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a key: probes.pullback_volume.layer=block1."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run again what did not end well.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write table.parquet too.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the task and list its steps.")
+    ] = False,
+) -> None:
+    """Run studies; what is finished is not computed again."""
+    from repgeo.study.running import RunOptions
+
+    if out is not None and len(tasks) > 1:
+        raise ConfigurationError("--out names one study folder: give one task with it.")
+    options = RunOptions(
+        out=out,
+        weights=weights,
+        jobs=jobs,
+        scheduler=scheduler,
+        timeout=timeout,
+        models=tuple(models or ()),
+        probes=tuple(probes or ()),
+        seeds=_seeds(seeds),
+        overrides=tuple(set_ or ()),
+        retry_failed=retry_failed,
+        force=force,
+        parquet=parquet,
+    )
+    failures = 0
+    for task in tasks:
+        failures += _dry_run(task, options) if dry_run else _run_one(task, options)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _seeds(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        try:
+            seeds += range(int(first), int(last) + 1) if dash else [int(first)]
+        except ValueError:
+            raise ConfigurationError(f"--seeds {text!r}: write 0,1,2 or 0-4.") from None
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ConfigurationError(f"--seeds {text!r}: name each seed once.")
+    return tuple(seeds)
+
+
+def _run_one(task: str, options: Any) -> int:
+    from repgeo.display import Display
+    from repgeo.report.leaderboard import leaderboard_html
+    from repgeo.report.tables import summary_lines
+    from repgeo.study.atomic import write_atomically
+    from repgeo.study.reproduction import ledger
+    from repgeo.study.running import run_task
+
+    with Display() as display:
+        result = run_task(task, options, display)
+    frame = result.frame
+    expected = ledger(result.plan.expected, frame)
+    if (frame["status"] == "ok").any():
+        print(_text_table(frame))
+        page = leaderboard_html(
+            frame, title=result.plan.title or result.plan.task, expected=expected
+        )
+        write_atomically(result.folder / "leaderboard.html", page)
+    for line in _ledger_lines(expected):
+        print(line)
+    print(summary_lines(frame))
+    print(f"table:       {result.folder / 'table.csv'}")
+    if (result.folder / "leaderboard.html").is_file():
+        print(f"leaderboard: {result.folder / 'leaderboard.html'}")
+    return int((~frame["status"].isin(["ok", "unsupported"])).sum())
+
+
+def _text_table(frame: pd.DataFrame) -> str:
+    import shutil
+
+    from repgeo.report.aggregate import aggregate
+    from repgeo.report.tables import as_text
+
+    return as_text(aggregate(frame), width=max(80, shutil.get_terminal_size((100, 24)).columns))
+
+
+def _ledger_lines(entries: list[dict[str, Any]]) -> list[str]:
+    lines = ["expected numbers:"] if entries else []
+    for entry in entries:
+        ours = "-" if entry["value"] is None else f"{entry['value']:.4g}"
+        where = ", ".join(f"{key}={value}" for key, value in entry["where"].items())
+        lines.append(
+            f"  {entry['verdict']:<13} {where}: ours {ours}, {entry['kind']} "
+            f"{entry['expected']:.4g} ± {entry['tolerance']:.2g} ({entry['source']})"
+        )
+    return lines
+
+
+def _dry_run(task: str, options: Any) -> int:
+    from repgeo.study.running import dry_run
+
+    for line in dry_run(task, options):
+        print(line)
+    return 0
+
+
+@app.command()
+def table(
+    folder: Folder,
+    rows: Annotated[list[str] | None, typer.Option(help="Columns that make the rows.")] = None,
+    cols: Annotated[list[str] | None, typer.Option(help="Columns that make the columns.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="md, csv, tex, html or text.")] = "text",
+    check: Annotated[
+        bool, typer.Option("--check", help="Say which cells older code computed.")
+    ] = False,
+) -> None:
+    """Print a study's table: means over seeds with their intervals."""
+    from repgeo.report.aggregate import aggregate
+    from repgeo.report.tables import FORMATS, as_text, render
+    from repgeo.study.table import read
+
+    if check:
+        from repgeo.study.staleness import stale_cells
+
+        stale = stale_cells(folder)
+        for line in stale:
+            print(f"stale: {line}")
+        print(f"{len(stale)} stale cells")
+        if stale:
+            raise typer.Exit(1)
+        return
+    frame = read(folder)
+    summary = aggregate(frame, rows=tuple(rows or ("model",)), columns=tuple(cols or ("metric",)))
+    if format_ == "text":
+        print(as_text(summary, width=100))
+    elif format_ in FORMATS:
+        print(render(summary, format_))
+    else:
+        raise ConfigurationError(f"--format {format_!r}: allowed are text, {', '.join(FORMATS)}.")
+
+
+@app.command()
+def figures(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option(help="Where to [<folder>/figures].")] = None,
+) -> None:
+    """Draw the figures of a study from its stored artifacts."""
+    from repgeo.report.publishing import draw_figures
+
+    drawn = draw_figures(folder, out or folder / "figures")
+    for path in drawn:
+        print(path)
+    if not drawn:
+        print("No probe of this study has a figure.")
+
+
+@app.command()
+def leaderboard(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option(help="Where to [<folder>/leaderboard.html].")] = None,
+) -> None:
+    """Write the study's leaderboard: one static page that needs nothing else."""
+    from repgeo.report.publishing import write_leaderboard
+
+    print(write_leaderboard(folder, out or folder / "leaderboard.html"))
+
+
+@app.command()
+def publish(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="The parent folder.")] = Path("results"),
+) -> None:
+    """Write what is committed of a study: table, summary, leaderboard, figures, study.json."""
+    from repgeo.report.publishing import publish_study
+
+    for path in publish_study(folder, out):
+        print(path)
+
+
+@app.command()
+def check(
+    names: Annotated[list[str] | None, typer.Argument(help="Probes [all registered].")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random transformations.")] = 0,
+) -> None:
+    """Execute the oracles and declared invariances of probes, and count them."""
+    from repgeo.probes.checking import check_probes
+
+    reports = check_probes(names or None, seed=seed)
+    for report in reports:
+        print(report.text())
+    if not all(report.passed for report in reports):
+        raise typer.Exit(1)
+
+
+@app.command()
+def reproduce(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Study or result folders [results/*, runs/*].")
+    ] = None,
+) -> None:
+    """Print the ledger of expected numbers over all tasks."""
+    from repgeo.report.publishing import reproduction_lines
+
+    for line in reproduction_lines(folders or []):
+        print(line)
+
+
+@app.command()
+def doctor() -> None:
+    """Tell versions and the machine, and run every oracle on this installation."""
+    from repgeo.probes.checking import check_probes
+    from repgeo.study.machine import machine_kind, versions
+
+    for name, version in versions().items():
+        print(f"{name:<14} {version}")
+    for name, value in machine_kind().items():
+        print(f"{name:<14} {value}")
+    reports = check_probes(None, seed=0, invariances=False)
+    for report in reports:
+        print(report.text())
+    if not all(report.passed for report in reports):
+        raise typer.Exit(1)

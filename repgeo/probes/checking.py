@@ -1,0 +1,284 @@
+"""`repgeo check`: the oracles and declared invariances of probes, executed and counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from repgeo import registry
+from repgeo.datasets.dataset import Dataset, Split
+from repgeo.errors import ConfigurationError, InputError, RepgeoError
+from repgeo.identity import canonical_json
+from repgeo.models.cutting import as_module
+from repgeo.models.loaded import load_model
+from repgeo.probes.context import Context
+from repgeo.probes.measurement import Value, measure, prepare
+from repgeo.probes.moves import Move, move_for, sides
+from repgeo.probes.probe import Case, Probe
+from repgeo.probes.subject import Subject
+
+__all__ = ["Report", "check_probe", "check_probes"]
+
+#: Random elements of each declared group.
+ELEMENTS = 5
+
+Key = tuple[str, str, str, str]  # metric, at, layer, layer_b
+
+
+@dataclass
+class Report:
+    """What was executed for one probe, and what failed."""
+
+    probe: str
+    oracles: int = 0
+    invariances: int = 0
+    vacuous: int = 0
+    inapplicable: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was executed, and nothing failed."""
+        return not self.faults
+
+    def text(self) -> str:
+        """The counts, and a line for each fault."""
+        verdict = "ok" if self.passed else "FAILED"
+        lines = [
+            f"{self.probe:<24} {verdict}: {self.oracles} oracles, {self.invariances} invariance "
+            f"checks, {self.vacuous} vacuous"
+        ]
+        lines += [f"    not applicable: {text}" for text in self.inapplicable]
+        lines += [f"    fault: {text}" for text in self.faults]
+        return "\n".join(lines)
+
+
+def check_probes(
+    names: Sequence[str] | None, *, seed: int = 0, invariances: bool = True
+) -> list[Report]:
+    """Check registered probes (all by default), built-in and third-party alike.
+
+    A probe that cannot be imported is a failed report.
+    """
+    chosen = list(names) if names else [record.name for record in registry.records("probes")]
+    reports = []
+    for name in chosen:
+        try:
+            kind = registry.load("probes", name).object
+            if not (isinstance(kind, type) and issubclass(kind, Probe)):
+                raise ConfigurationError(f"{name!r} is not a Probe class.")
+            probe = kind()
+        except ValidationError as error:
+            fields = ", ".join(str(fault["loc"][0]) for fault in error.errors())
+            reports.append(Report(name, faults=[f"the parameters {fields} have no default"]))
+        except RepgeoError as error:
+            if names:
+                raise
+            reports.append(Report(name, faults=[str(error)]))
+        else:
+            reports.append(check_probe(probe, seed=seed, invariances=invariances))
+    return reports
+
+
+def check_probe(probe: Probe, *, seed: int = 0, invariances: bool = True) -> Report:
+    """Execute a probe's oracles, and its declared invariances on its own and standard cases.
+
+    Parameters
+    ----------
+    probe
+        The probe, with the parameters to check.
+    seed
+        Of the random group elements.
+    invariances
+        Whether to execute the invariances too.
+    """
+    report = Report(probe.name)
+    own = list(probe.oracles())
+    for number, case in enumerate(own):
+        _check_oracle(probe, case, number, report)
+    if invariances:
+        cases = [("own case", case) for case in own] + list(_standard_cases(probe))
+        for metric in probe.metrics:
+            for declaration in sorted(probe.invariances(metric)):
+                _check_invariance(probe, metric, declaration, cases, seed, report)
+    if not report.oracles and not report.invariances:
+        report.faults.append("no check was executed: give it oracles() or declare invariances")
+    return report
+
+
+def _check_oracle(probe: Probe, case: Case, number: int, report: Report) -> None:
+    try:
+        values = _values(probe, case, None)
+    except Exception as error:  # noqa: BLE001 - a third party's probe may raise anything
+        report.faults.append(f"oracle {number} raised {type(error).__name__}: {error}")
+        return
+    wanted_at = canonical_json(dict(case.at)) if case.at else None
+    for metric, expected in case.expected.items():
+        found = [
+            value
+            for (name, at, _, _), value in values.items()
+            if name == metric and (wanted_at is None or at == wanted_at)
+        ]
+        if len(found) != 1:
+            report.faults.append(f"oracle {number}: {len(found)} readings of {metric!r}, wanted 1")
+        elif not _close(found[0], expected, case.tolerance):
+            report.faults.append(
+                f"oracle {number}: {metric} is {found[0]!r}, expected {expected!r} "
+                f"± {case.tolerance}"
+            )
+        else:
+            report.oracles += 1
+
+
+def _close(found: float, expected: float, tolerance: float) -> bool:
+    return found == expected or abs(found - expected) <= tolerance
+
+
+def _values(probe: Probe, case: Case, moves: tuple[Move, Move] | None) -> dict[Key, float]:
+    """The readings of a case, with its sides moved."""
+    data = case.data
+    models = case.model if probe.arity == 2 else (case.model,)
+    if moves is not None:
+        for move in moves[: probe.arity]:
+            data = move.data(data)
+    context = Context("check", case.seed, "check")
+    subjects: list[Subject] = []
+    for position, model in enumerate(models):
+        loaded = load_model(as_module(model), f"model {position}")
+        layer = probe.cut if position == 0 else probe.other_cut
+        layer = next(iter(loaded.named_layers)) if layer == "*" else layer
+        subject = Subject(loaded, layer, samples=case.data.test.x)
+        if moves is not None:
+            subject = moves[position].subject(subject)
+        subjects.append(subject)
+    prepared: list[dict[str, Tensor]] = []
+    if probe.arity == 2:
+        prepared = [prepare(probe, subject, data, context) for subject in subjects]
+    measured = measure(probe, subjects, prepared, data, context)
+    return {_key(value): value.estimate.value for value in measured.values}
+
+
+def _key(value: Value) -> Key:
+    return value.metric, value.at, value.layer, value.layer_b
+
+
+def _check_invariance(
+    probe: Probe,
+    metric: str,
+    declaration: str,
+    cases: Sequence[tuple[str, Case]],
+    seed: int,
+    report: Report,
+) -> None:
+    told = 0
+    what = f"{metric} under {declaration}"
+    for name, case in cases:
+        try:
+            base = _of(metric, _values(probe, case, None))
+            control = _values(probe, case, _same_moves(declaration, seed, control=True))
+            moved = [
+                (pair, _values(probe, case, pair)) for pair in _moves(probe, declaration, seed)
+            ]
+        except InputError as error:
+            text = f"{name}: {error}"
+            if text not in report.inapplicable:
+                report.inapplicable.append(text)
+            continue
+        except Exception as error:  # noqa: BLE001 - a third party's probe may raise anything
+            report.faults.append(f"{what}, {name}: raised {type(error).__name__}: {error}")
+            return
+        tolerance = probe.metrics[metric].tolerance
+        if _differs(base, _of(metric, control), tolerance) is None:
+            report.vacuous += len(moved)
+            continue
+        for _, values in moved:
+            difference = _differs(base, _of(metric, values), tolerance)
+            if difference is not None:
+                report.faults.append(f"{what}, {name}: {difference}")
+                return
+            told += 1
+    report.invariances += told
+    if not told:
+        report.faults.append(f"{what}: no case put it to the test (all vacuous or inapplicable)")
+
+
+def _of(metric: str, values: dict[Key, float]) -> dict[Key, float]:
+    return {key: value for key, value in values.items() if key[0] == metric}
+
+
+def _differs(base: dict[Key, float], other: dict[Key, float], tolerance: float) -> str | None:
+    if base.keys() != other.keys():
+        return f"readings {sorted(base)} became {sorted(other)}"
+    for key, value in base.items():
+        if not _close(other[key], value, tolerance * max(1.0, abs(value))):
+            at = f" at {key[1]}" if key[1] else ""
+            return f"the value{at} went from {value!r} to {other[key]!r}"
+    return None
+
+
+def _same_moves(declaration: str, seed: int, *, control: bool = False) -> tuple[Move, Move]:
+    move = move_for(declaration, seed, control=control)
+    still = Move(lambda subject: subject, lambda data: data)
+    if declaration.partition(":")[0] in {"codes", "weights"}:
+        # A pair is told apart by what one side does; were both warped alike, it might stay alike.
+        return move, still
+    return move, Move(move.subject, still.data)  # the data are one: they move once
+
+
+def _moves(probe: Probe, declaration: str, seed: int) -> Iterator[tuple[Move, Move]]:
+    on_models = declaration.partition(":")[0] in {"codes", "weights"}
+    for number in range(ELEMENTS):
+        first = 2 * (seed * ELEMENTS + number)
+        if probe.arity == 2 and on_models:
+            yield from sides(move_for(declaration, first), move_for(declaration, first + 1))
+        else:
+            yield _same_moves(declaration, first)
+
+
+def _standard_cases(probe: Probe) -> Iterable[tuple[str, Case]]:
+    """Small networks with random weights on random data: vectors, and images."""
+
+    def generator(seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    for name, shape in (("vectors", (5,)), ("images", (1, 5, 5))):
+        splits = []
+        for seed in (1, 2):
+            x = torch.randn(48, *shape, generator=generator(seed), dtype=torch.float64)
+            # The labels follow the first coordinates, so that something can be learned of them.
+            y = x.flatten(1)[:, :3].argmax(dim=1)
+            splits.append(Split(x, y, torch.arange(48) + 100 * seed))
+        data = Dataset("check", *splits)
+        size = math.prod(shape)
+        models = [_StandardModel(size, generator(seed)) for seed in (3, 4)]
+        model: Any = tuple(models) if probe.arity == 2 else models[0]
+        yield name, Case(model, data, {})
+
+
+class _StandardModel(nn.Module):
+    """Two smooth layers with `encoder` and `head`, in float64."""
+
+    def __init__(self, inputs: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Flatten(), _linear(inputs, 6, generator), nn.Tanh())
+        self.head = _linear(6, 3, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(x))
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float64)
+    with torch.no_grad():
+        scale = inputs**-0.5
+        layer.weight.copy_(
+            scale * torch.randn(outputs, inputs, generator=generator, dtype=torch.float64)
+        )
+        layer.bias.copy_(torch.randn(outputs, generator=generator, dtype=torch.float64))
+    return layer
