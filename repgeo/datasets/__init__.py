@@ -8,15 +8,16 @@ from repgeo.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from repgeo.datasets.dataset import Dataset, Split
-    from repgeo.datasets.splitting import stratified_split
+    from repgeo.datasets.splitting import stratified_choice, stratified_split
 
-__all__ = ["Dataset", "Split", "stratified_split"]
+__all__ = ["Dataset", "Split", "stratified_choice", "stratified_split"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "Dataset": "repgeo.datasets.dataset",
         "Split": "repgeo.datasets.dataset",
+        "stratified_choice": "repgeo.datasets.splitting",
         "stratified_split": "repgeo.datasets.splitting",
     },
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ class Split:
         for name, samples in named.items():
             if count(samples) != n:
                 raise DatasetError(f"{name!r} has {count(samples)} samples, 'x' has {n}.")
-            map_samples(lambda tensor, name=name: _require_finite(name, tensor), samples)
+            map_samples(partial(_require_finite, name), samples)
 
     def __len__(self) -> int:
         return count(self.x)
@@ -77,6 +77,20 @@ class Split:
             None if self.y is None else self.y[index],
             self.ids[index],
             {name: take(samples, index) for name, samples in self.arrays.items()},
+        )
+
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Split:
+        """The same samples on a device, floating arrays in `dtype` (as they are without one)."""
+
+        def move(tensor: Tensor) -> Tensor:
+            wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+            return tensor.to(device=device, dtype=wanted)
+
+        return Split(
+            map_samples(move, self.x),
+            None if self.y is None else move(self.y),
+            self.ids.to(device),
+            {name: map_samples(move, samples) for name, samples in self.arrays.items()},
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Splitting one set of samples into train and test."""
+"""Splitting one set of samples into train and test, and choosing some of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from repgeo.datasets.dataset import Split
 from repgeo.errors import DatasetError
 from repgeo.identity import derive_generator
 
-__all__ = ["stratified_split"]
+__all__ = ["stratified_choice", "stratified_split"]
 
 
 def stratified_split(samples: Split, test_fraction: float, seed: int) -> tuple[Split, Split]:
@@ -46,6 +46,52 @@ def stratified_split(samples: Split, test_fraction: float, seed: int) -> tuple[S
         in_test[torch.randperm(len(units), generator=generator)[:1]] = True
     test = in_test[inverse]
     return samples.take((~test).nonzero()[:, 0]), samples.take(test.nonzero()[:, 0])
+
+
+def stratified_choice(labels: Tensor, ids: Tensor, size: int, *seed: int | str) -> Tensor:
+    """Positions `(size,)`, ascending, of samples with each class in its proportion.
+
+    Class c of n_c samples gets the whole part of size * n_c / n, and the classes with the largest
+    fractions one more. Which samples are chosen depends on the seed, on ids and labels, not on the
+    order of the samples.
+
+    Parameters
+    ----------
+    labels
+        Integer classes `(n,)`.
+    ids
+        Different integers `(n,)`.
+    size
+        How many samples to choose, 1 to n.
+    *seed
+        What decides the choice.
+
+    Raises
+    ------
+    DatasetError
+        If there are not that many samples.
+
+    Examples
+    --------
+    >>> labels = torch.tensor([0, 0, 0, 0, 1, 1])
+    >>> labels[stratified_choice(labels, torch.arange(6), 3, 0)].tolist()
+    [0, 0, 1]
+    """
+    n = len(labels)
+    if not 1 <= size <= n:
+        raise DatasetError(f"{size} samples were asked for; allowed: 1 to {n}.")
+    generator = derive_generator("choice", *seed)
+    classes, counts = torch.unique(labels, return_counts=True)
+    shares = counts * size  # over n: kept as integers, so that no rounding decides
+    quotas = shares // n
+    by_fraction = torch.argsort(shares % n, descending=True, stable=True)
+    quotas[by_fraction[: size - int(quotas.sum())]] += 1
+    by_id = torch.argsort(ids)
+    chosen = []
+    for label, quota in zip(classes, quotas.tolist(), strict=True):
+        members = by_id[labels[by_id] == label]
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:quota]])
+    return torch.cat(chosen).sort().values
 
 
 def _strata(labels: Tensor | None, n: int) -> Tensor:

@@ -1,0 +1,23 @@
+"""Objectives: what a model is trained for, batches and a loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repgeo.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from repgeo.objectives.cross_entropy import CrossEntropy
+    from repgeo.objectives.mean_squared_error import MeanSquaredError
+    from repgeo.objectives.objective import Objective
+
+__all__ = ["CrossEntropy", "MeanSquaredError", "Objective"]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "CrossEntropy": "repgeo.objectives.cross_entropy",
+        "MeanSquaredError": "repgeo.objectives.mean_squared_error",
+        "Objective": "repgeo.objectives.objective",
+    },
+)
