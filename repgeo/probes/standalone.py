@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from repgeo.datasets.dataset import Dataset, Split
 from repgeo.datasets.samples import Samples
 from repgeo.datasets.splitting import stratified_split
-from repgeo.errors import InputError, LayerError, SampleMismatchError
+from repgeo.errors import InputError, LayerError
 from repgeo.identity import canonical_json, digest
 from repgeo.models.cutting import as_module
 from repgeo.models.loaded import LoadedModel, frozen_view
@@ -174,17 +174,3 @@ def _labels(modules: list[nn.Module]) -> list[str]:
     if len(names) == 2 and names[0] == names[1] and modules[0] is not modules[1]:
         return [f"{names[0]}#0", f"{names[1]}#1"]
     return names
-
-
-def require_same_ids(mine: Tensor, other: Tensor) -> None:
-    """Refuse a pair that was not encoded on the same samples in the same order.
-
-    Raises
-    ------
-    SampleMismatchError
-        If the ids differ.
-    """
-    if mine.shape != other.shape or not bool((mine == other).all()):
-        raise SampleMismatchError(
-            "The two sides of the pair were measured on different samples (their ids differ)."
-        )

@@ -243,6 +243,19 @@ class Subject:
             for path, codes in self._evaluate(x, missing).items():
                 self._codes.put(self._model, path, x, codes)
 
+    def codes_and_output(self, x: Samples) -> tuple[Tensor, Tensor]:
+        """Codes `(n, features)` and full output `(n, ...)` from one forward pass, not stored.
+
+        For samples that are made on the way (moved, perturbed): `encode` would keep their codes.
+
+        Raises
+        ------
+        NonFiniteError
+            If a value is NaN or infinite.
+        """
+        values = self._evaluate(x, list(dict.fromkeys([self._path, ""])))
+        return values[self._path].flatten(1), values[""]
+
     def _evaluate(self, x: Samples, paths: list[str]) -> dict[str, Tensor]:
         def forward(batch: Samples) -> dict[str, Tensor]:
             return run_to(self.module, paths, self._fit(batch))
