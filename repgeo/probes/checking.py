@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from repgeo import registry
 from repgeo.datasets.dataset import Dataset, Split
+from repgeo.datasets.samples import map_samples
 from repgeo.errors import ConfigurationError, InputError, RepgeoError
 from repgeo.identity import canonical_json
 from repgeo.models.cutting import as_module
@@ -103,7 +106,7 @@ def check_probe(probe: Probe, *, seed: int = 0, invariances: bool = True) -> Rep
     for number, case in enumerate(own):
         _check_oracle(probe, case, number, report)
     if invariances:
-        cases = [("own case", case) for case in own] + list(_standard_cases(probe))
+        cases = [("own case", _in_float64(case)) for case in own] + list(_standard_cases(probe))
         for metric in probe.metrics:
             for declaration in sorted(probe.invariances(metric)):
                 _check_invariance(probe, metric, declaration, cases, seed, report)
@@ -181,10 +184,8 @@ def _check_invariance(
     for name, case in cases:
         try:
             base = _of(metric, _values(probe, case, None))
-            control = _values(probe, case, _same_moves(declaration, seed, control=True))
-            moved = [
-                (pair, _values(probe, case, pair)) for pair in _moves(probe, declaration, seed)
-            ]
+            control = _values(probe, case, _control(declaration, seed, case))
+            moved = [_values(probe, case, pair) for pair in _moves(probe, declaration, seed, case)]
         except InputError as error:
             text = f"{name}: {error}"
             if text not in report.inapplicable:
@@ -197,7 +198,7 @@ def _check_invariance(
         if _differs(base, _of(metric, control), tolerance) is None:
             report.vacuous += len(moved)
             continue
-        for _, values in moved:
+        for values in moved:
             difference = _differs(base, _of(metric, values), tolerance)
             if difference is not None:
                 report.faults.append(f"{what}, {name}: {difference}")
@@ -222,23 +223,29 @@ def _differs(base: dict[Key, float], other: dict[Key, float], tolerance: float) 
     return None
 
 
-def _same_moves(declaration: str, seed: int, *, control: bool = False) -> tuple[Move, Move]:
-    move = move_for(declaration, seed, control=control)
-    still = Move(lambda subject: subject, lambda data: data)
-    if declaration.partition(":")[0] in {"codes", "weights"}:
-        # A pair is told apart by what one side does; were both warped alike, it might stay alike.
-        return move, still
-    return move, Move(move.subject, still.data)  # the data are one: they move once
+_STILL = Move(lambda subject: subject, lambda data: data)
 
 
-def _moves(probe: Probe, declaration: str, seed: int) -> Iterator[tuple[Move, Move]]:
-    on_models = declaration.partition(":")[0] in {"codes", "weights"}
+def _moves_models(declaration: str) -> bool:
+    """Whether it acts on each model by itself; data, which are one, move for both."""
+    return declaration.partition(":")[0] in {"codes", "weights"}
+
+
+def _control(declaration: str, seed: int, case: Case) -> tuple[Move, Move]:
+    move = move_for(declaration, seed, classes=case.data.classes, control=True)
+    # Of a pair one side is destroyed; were both treated alike, they might stay alike.
+    return move, _STILL if _moves_models(declaration) else Move(move.subject, _STILL.data)
+
+
+def _moves(probe: Probe, declaration: str, seed: int, case: Case) -> Iterator[tuple[Move, Move]]:
+    classes = case.data.classes
     for number in range(ELEMENTS):
         first = 2 * (seed * ELEMENTS + number)
-        if probe.arity == 2 and on_models:
-            yield from sides(move_for(declaration, first), move_for(declaration, first + 1))
+        move = move_for(declaration, first, classes=classes)
+        if probe.arity == 2 and _moves_models(declaration):
+            yield from sides(move, move_for(declaration, first + 1, classes=classes))
         else:
-            yield _same_moves(declaration, first)
+            yield move, Move(move.subject, _STILL.data)
 
 
 def _standard_cases(probe: Probe) -> Iterable[tuple[str, Case]]:
@@ -250,15 +257,34 @@ def _standard_cases(probe: Probe) -> Iterable[tuple[str, Case]]:
     for name, shape in (("vectors", (5,)), ("images", (1, 5, 5))):
         splits = []
         for seed in (1, 2):
-            x = torch.randn(48, *shape, generator=generator(seed), dtype=torch.float64)
+            x = torch.randn(96, *shape, generator=generator(seed), dtype=torch.float64)
             # The labels follow the first coordinates, so that something can be learned of them.
             y = x.flatten(1)[:, :3].argmax(dim=1)
-            splits.append(Split(x, y, torch.arange(48) + 100 * seed))
+            splits.append(Split(x, y, torch.arange(96) + 100 * seed))
         data = Dataset("check", *splits)
         size = math.prod(shape)
         models = [_StandardModel(size, generator(seed)) for seed in (3, 4)]
         model: Any = tuple(models) if probe.arity == 2 else models[0]
         yield name, Case(model, data, {})
+
+
+def _in_float64(case: Case) -> Case:
+    """The case with models and floating data in double precision, so that rounding stays small."""
+
+    def double(tensor: Tensor) -> Tensor:
+        return tensor.double() if tensor.is_floating_point() else tensor
+
+    def split(given: Split) -> Split:
+        arrays = {name: map_samples(double, array) for name, array in given.arrays.items()}
+        return Split(map_samples(double, given.x), given.y, given.ids, arrays)
+
+    models = case.model if isinstance(case.model, tuple) else (case.model,)
+    doubled = tuple(copy.deepcopy(as_module(model)).double() for model in models)
+    train = split(case.data.train)
+    test = train if case.data.test is case.data.train else split(case.data.test)
+    data = Dataset(case.data.name, train, test, case.data.meta, case.data.make_world)
+    model = doubled if isinstance(case.model, tuple) else doubled[0]
+    return dataclasses.replace(case, model=model, data=data)
 
 
 class _StandardModel(nn.Module):

@@ -39,9 +39,9 @@ class EquivarianceError(Probe):
       which is exactly what codes of samples drawn at random would give (chance). The square root
       is the same in units of distance (`repgeo.equivariance.invariance_error`).
     - `outputs`: the same for the whole network's outputs, the logits.
-    - `flip_rate`: share of the elements g that change the largest output; only where the data have
-      integer labels and the outputs are `(n, classes)`. Chance: how often two different samples
-      have different answers.
+    - `flip_rate`: share of the elements g that change the answer, the largest output; only where
+      the data have integer labels and the outputs are `(n, classes)`. Several equally large outputs
+      are an answer of their own. Chance: how often two different samples have different answers.
 
     Values are means over test samples with a Student-t interval. A model that gives all samples
     the same code has error 0: read it beside the accuracy.
@@ -103,18 +103,19 @@ class EquivarianceError(Probe):
         x = _images(data.test.x)
         codes, outputs = subject.encode(x), subject(x)
         classifies = _has_classes(data.test.y) and outputs.ndim == 2 and outputs.shape[1] > 1
+        answers = _answers(outputs) if classifies else None
         for transformation in context.track(self.transformations, len(self.transformations)):
-            changes = _changes(subject, x, image_actions(transformation), codes, outputs)
+            changes = _changes(subject, x, image_actions(transformation), codes, outputs, answers)
             at = {"transformation": transformation}
             # Squares: their mean has a chance level of exactly 1, that of distances has not.
             yield Reading("codes", samples=changes["codes"].square().mean(dim=1), at=at)
             yield Reading("outputs", samples=changes["outputs"].square().mean(dim=1), at=at)
-            if classifies:
+            if answers is not None:
                 yield Reading(
                     "flip_rate",
                     samples=changes["answers"].mean(dim=1),
                     at=at,
-                    chance=_disagreement(outputs.argmax(dim=1)),
+                    chance=_disagreement(answers),
                 )
 
     def oracles(self) -> Iterable[Case]:
@@ -134,6 +135,7 @@ class EquivarianceError(Probe):
             return x.flatten(1)
 
         seen = {"rotation": 1.0, "flip": 1.0, "circular_shift": 1.0, "shift": 0.75}
+        flips = {"flip_rate": 1.0}
         for transformation in self.transformations:
             at = {"transformation": transformation}
             nothing = {"codes": 0.0, "outputs": 0.0}
@@ -141,10 +143,9 @@ class EquivarianceError(Probe):
             # The lit pixel moves (squared change 2), or leaves (1) under two of four shifts.
             both = dict.fromkeys(nothing, seen[transformation])
             yield Case(pixels, _dataset(corner), both, 1e-12, at)
+            yield Case(pixels, _dataset(corners, torch.tensor([0, 3])), both | flips, 1e-12, at)
             if transformation != "shift":
                 yield Case(pooled, _dataset(corner), nothing, 0.0, at)
-                moved = {"codes": 1.0, "outputs": 1.0, "flip_rate": 1.0}
-                yield Case(pixels, _dataset(corners, torch.tensor([0, 3])), moved, 1e-12, at)
 
 
 def _dataset(x: Tensor, y: Tensor | None = None) -> Dataset:
@@ -172,6 +173,7 @@ def _changes(
     actions: Iterable[ImageAction],
     codes: Tensor,
     outputs: Tensor,
+    answers: Tensor | None,
 ) -> dict[str, Tensor]:
     """Per kind of change `(n, elements)`, float64; one forward pass per element."""
     found: dict[str, list[Tensor]] = {"codes": [], "outputs": [], "answers": []}
@@ -179,14 +181,18 @@ def _changes(
         moved_codes, moved_outputs = subject.codes_and_output(action(x))
         found["codes"].append(relative_change(moved_codes, codes))
         found["outputs"].append(relative_change(moved_outputs, outputs))
-        if outputs.ndim == 2:
-            changed = moved_outputs.argmax(dim=1) != outputs.argmax(dim=1)
-            found["answers"].append(changed.double())
+        if answers is not None:
+            found["answers"].append((_answers(moved_outputs) != answers).any(dim=1).double())
     return {kind: torch.stack(values, dim=1) for kind, values in found.items() if values}
+
+
+def _answers(outputs: Tensor) -> Tensor:
+    """Which outputs are the largest, `(n, classes)`: unlike argmax, no class wins a tie."""
+    return outputs == outputs.amax(dim=1, keepdim=True)
 
 
 def _disagreement(answers: Tensor) -> float:
     """The probability that two different samples have different answers."""
     n = len(answers)
-    counts = torch.bincount(answers).double()
+    counts = torch.unique(answers, dim=0, return_counts=True)[1].double()
     return 1.0 - float((counts * (counts - 1)).sum()) / (n * (n - 1))

@@ -1,4 +1,4 @@
-"""Group elements that act on codes, inputs, samples, labels or weights, and what they do to a model.
+"""Group elements that act on codes, inputs, samples, labels or weights of a model.
 
 A move changes the data or the model in a way that a metric with the declared invariance must not
 notice: codes are moved and the head gets the inverse, inputs are moved and the model gets the
@@ -160,9 +160,14 @@ class MovedSubject(Subject):
         """Encode several layers of the base at once."""
         self._base.encode_layers(names, self._inputs(x))
 
-    def encode_fresh(self, x: Samples) -> Tensor:
-        """The moved codes, without storing them."""
-        return self._do("on_codes", self._base.encode_fresh(self._inputs(x)))
+    def codes_and_output(self, x: Samples) -> tuple[Tensor, Tensor]:
+        """The moved codes and the output, not stored."""
+        codes, output = self._base.codes_and_output(self._inputs(x))
+        moved = self._do("on_codes", codes)
+        if self._through_head:
+            with torch.no_grad():
+                output = self._base.head(moved)
+        return moved, self._do("on_outputs", output)
 
     def feature_map(self, x: Tensor) -> Tensor:
         """The differentiable map to moved codes."""
@@ -189,14 +194,23 @@ def _same_data(data: Dataset) -> Dataset:
     return data
 
 
-def move_for(declaration: str, seed: int, *, control: bool = False) -> Move:
-    """The move of a random element of a declared group `where:group`, or the control of `where`."""
+def move_for(
+    declaration: str, seed: int, *, classes: int | None = None, control: bool = False
+) -> Move:
+    """The move of a random element of a declared group `where:group`, or the control of `where`.
+
+    Raises
+    ------
+    InputError
+        If the data have nothing that it could act on.
+    """
     where, _, group = declaration.partition(":")
+    if where == "labels":
+        return _on_labels(classes, seed, control)
     make = {
         "codes": _on_codes,
         "inputs": _on_inputs,
         "samples": _on_samples,
-        "labels": _on_labels,
         "weights": _on_weights,
     }[where]
     return make(group, seed, control)
@@ -253,35 +267,41 @@ def _on_samples(group: str, seed: int, control: bool) -> Move:
 
         def shuffle(split: Split) -> Split:
             order = torch.randperm(count(split.x), generator=generator)
-            return split.take(order[: 1 + len(order) // 2] if control else order)
+            if not control:
+                return split.take(order)
+            # Other samples under the same ids: as many, but two in five are repetitions.
+            repeated = order.clone()
+            repeated[: 2 * len(order) // 5] = order[-1]
+            taken = split.take(repeated)
+            return Split(taken.x, taken.y, split.ids, taken.arrays)
 
         return _each_split(data, shuffle)
 
     return Move(_same_subject, moved)
 
 
-def _on_labels(group: str, seed: int, control: bool) -> Move:
-    def order(classes: int) -> Tensor:
-        return torch.randperm(classes, generator=derive_generator("labels", seed, classes))
+def _on_labels(classes: int | None, seed: int, control: bool) -> Move:
+    if classes is None:
+        raise InputError("Relabelling needs integer class labels.")
+    order = torch.randperm(classes, generator=derive_generator("labels", seed, classes))
 
     def relabel(data: Dataset) -> Dataset:
-        classes = data.classes
-        if classes is None:
-            raise InputError("Relabelling needs integer class labels.")
-
         def change(split: Split) -> Split:
-            y = None if split.y is None else order(classes)[split.y]
+            y = None if split.y is None else order[split.y]
             return Split(split.x, y, split.ids, split.arrays)
 
+        if control:  # what is fitted on the train split must find other labels in the test split
+            return Dataset(data.name, data.train, change(data.test), data.meta, data.make_world)
         return _each_split(data, change)
 
-    if control:
-        return Move(_same_subject, relabel)
-
     def on_outputs(outputs: Tensor) -> Tensor:
-        return outputs[:, torch.argsort(order(outputs.shape[1])).to(outputs.device)]
+        # Outputs beyond the classes that occur keep their places.
+        columns = torch.arange(outputs.shape[1])
+        columns[:classes] = torch.argsort(order)
+        return outputs[:, columns.to(outputs.device)]
 
-    return Move(lambda s: MovedSubject(s, on_outputs=on_outputs), relabel)
+    change_outputs = _warp(seed) if control else on_outputs
+    return Move(lambda s: MovedSubject(s, on_outputs=change_outputs), relabel)
 
 
 def _on_weights(group: str, seed: int, control: bool) -> Move:

@@ -24,39 +24,41 @@ __all__ = [
     "to_frame",
 ]
 
+TEXT: Final = "string[python]"  # whether or not pyarrow is there
+
 #: Column -> pandas dtype, in the order of the table.
 COLUMNS: Final[dict[str, str]] = {
-    "task": "string",
-    "dataset": "string",
-    "model": "string",
-    "model_b": "string",
-    "layer": "string",
-    "layer_b": "string",
-    "probe": "string",
-    "params": "string",
-    "metric": "string",
-    "at": "string",
+    "task": TEXT,
+    "dataset": TEXT,
+    "model": TEXT,
+    "model_b": TEXT,
+    "layer": TEXT,
+    "layer_b": TEXT,
+    "probe": TEXT,
+    "params": TEXT,
+    "metric": TEXT,
+    "at": TEXT,
     "value": "float64",
-    "unit": "string",
-    "direction": "string",
+    "unit": TEXT,
+    "direction": TEXT,
     "chance": "float64",
     "stderr": "float64",
     "ci_low": "float64",
     "ci_high": "float64",
-    "ci_kind": "string",
+    "ci_kind": TEXT,
     "n": "Int64",
     "seed": "Int64",
-    "status": "string",
-    "error_type": "string",
-    "error": "string",
-    "dtype": "string",
-    "cell": "string",
-    "version": "string",
+    "status": TEXT,
+    "error_type": TEXT,
+    "error": TEXT,
+    "dtype": TEXT,
+    "cell": TEXT,
+    "version": TEXT,
     "duration_s": "float64",
     "peak_mb": "float64",
-    "started_at": "string",
-    "host": "string",
-    "device": "string",
+    "started_at": TEXT,
+    "host": TEXT,
+    "device": TEXT,
 }
 
 #: Columns that differ between two runs of the same thing.
@@ -114,7 +116,7 @@ def to_frame(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     columns = {}
     for name, dtype in COLUMNS.items():
         values = [record.get(name) for record in listed]
-        if dtype == "string":
+        if dtype == TEXT:
             values = ["" if value is None else str(value) for value in values]
         columns[name] = pd.Series(values, dtype=dtype)
     return pd.DataFrame(columns)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from torch import nn
 
 from repgeo import registry
 from repgeo.datasets.dataset import Dataset
 from repgeo.errors import CheckpointError, ConfigurationError, RepgeoError, nearest
-from repgeo.identity import canonical_json, digest, file_digest
+from repgeo.identity import canonical_json, derive_seed, digest, file_digest
 from repgeo.models.building import build, validate_parameters
 from repgeo.models.checkpoints import load_into, load_state
 from repgeo.models.cutting import resolve_layer
@@ -317,13 +318,16 @@ def _weights_path(weights: str | None, folder: Path) -> Path | None:
     return path
 
 
-def build_module(spec: ModelSpec, data: Dataset | None) -> Any:
-    """The network of a spec as its factory makes it, with its checkpoint loaded."""
+def build_module(spec: ModelSpec, data: Dataset | None, attempt: int = 0) -> nn.Module:
+    """The network of a spec as its factory makes it, with its checkpoint loaded.
+
+    Restarts of a training differ in `attempt`; the first has the network of an untrained twin.
+    """
     factory = registry.load("models", spec.reference).object
     module = build(
         factory,
         spec.parameters,
-        seed=spec.seed,
+        seed=derive_seed("init", spec.seed, attempt),
         dtype=spec.dtype,
         input_shape=data.input_shape if data is not None else None,
         classes=data.classes if data is not None else None,

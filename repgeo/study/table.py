@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repgeo.errors import StorageError
-from repgeo.probes.rows import COLUMNS, COST_COLUMNS, rows, to_frame
+from repgeo.probes.rows import COLUMNS, COST_COLUMNS, TEXT, rows, to_frame
 from repgeo.study.atomic import write_atomically
 from repgeo.study.outcome import Outcome
 from repgeo.study.planning import Plan
@@ -132,9 +132,9 @@ def read(path: str | Path) -> pd.DataFrame:
     if place.suffix == ".parquet":
         frame = pd.read_parquet(place)
     else:
-        text = [name for name, dtype in COLUMNS.items() if dtype == "string"]
+        text = [name for name, dtype in COLUMNS.items() if dtype == TEXT]
         frame = pd.read_csv(
-            place, dtype=dict.fromkeys(text, "string"), keep_default_na=False, na_values=_numbers()
+            place, dtype=dict.fromkeys(text, TEXT), keep_default_na=False, na_values=_numbers()
         )
     missing = [name for name in COLUMNS if name not in frame and name not in COST_COLUMNS]
     if missing:
@@ -145,4 +145,4 @@ def read(path: str | Path) -> pd.DataFrame:
 
 def _numbers() -> dict[str, list[str]]:
     """Empty fields are missing values in columns of numbers only."""
-    return {name: [""] for name, dtype in COLUMNS.items() if dtype != "string"}
+    return {name: [""] for name, dtype in COLUMNS.items() if dtype != TEXT}
