@@ -191,7 +191,8 @@ def _from_file(archive: _Archive) -> _Raw:
             f"({FOLDER_VARIABLE}={folder}). {remedy}"
         )
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream:
+            arrays = np.load(stream, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one array")
             return archive.unpack(archive, path, dict(arrays))
