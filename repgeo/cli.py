@@ -146,6 +146,9 @@ def run(
         str | None, typer.Option(help="A Dask scheduler's address, tcp://host:port.")
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds allowed for one step.")] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="Gibibytes of memory allowed for one step.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Study folder [runs/<task>].")] = None,
     weights: Annotated[Path | None, typer.Option(help="A shared store of weights.")] = None,
     set_: Annotated[
@@ -172,6 +175,7 @@ def run(
         jobs=jobs,
         scheduler=scheduler,
         timeout=timeout,
+        memory_gb=memory,
         models=tuple(models or ()),
         probes=tuple(probes or ()),
         seeds=_seeds(seeds),

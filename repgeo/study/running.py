@@ -21,9 +21,11 @@ from repgeo.study.lock import locked
 from repgeo.study.machine import machine_kind, versions
 from repgeo.study.outcome import Outcome
 from repgeo.study.planning import Plan, Selection, make_plan
+from repgeo.study.sandbox import Limits, Setting
 from repgeo.study.steps import Step
 from repgeo.study.table import make_table, write_table
 from repgeo.study.taskfile import TaskFile, parse_task, read_task
+from repgeo.study.workspace import Abandoned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +49,8 @@ class RunOptions:
         Address of a Dask scheduler ("tcp://..."), instead of `jobs`.
     timeout
         Seconds after which a step is stopped.
+    memory_gb
+        Gibibytes of memory that a step may take (its process's address space may grow by).
     models, probes
         Patterns such as `mlp*` of what is run; () is all.
     seeds
@@ -66,6 +70,7 @@ class RunOptions:
     jobs: int = 1
     scheduler: str | None = None
     timeout: float | None = None
+    memory_gb: float | None = None
     models: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
     seeds: tuple[int, ...] | None = None
@@ -79,6 +84,8 @@ class RunOptions:
             raise ConfigurationError(f"jobs must be at least 1, got {self.jobs}.")
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigurationError(f"timeout must be positive seconds, got {self.timeout}.")
+        if self.memory_gb is not None and not self.memory_gb > 0:
+            raise ConfigurationError(f"memory must be positive gibibytes, got {self.memory_gb}.")
         if self.scheduler is not None and self.jobs != 1:
             raise ConfigurationError("Give either jobs or scheduler: a cluster has its own size.")
 
@@ -228,10 +235,6 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class _Abandoned(BaseException):
-    """A second signal: leave the step that runs."""
-
-
 @dataclass
 class _Driver:
     """Hands steps to an engine and records what comes back."""
@@ -243,6 +246,7 @@ class _Driver:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     interrupted: bool = False
     _signals: int = 0
+    _protect: bool = False
 
     def run(self, selected: Sequence[Step]) -> int:
         """Run the selected steps that are not finished; how many were."""
@@ -258,6 +262,8 @@ class _Driver:
         self.ledger.unmark()
         if self.options.retry_failed:
             again = [s for s in selected if s.id in self.outcomes and not self.outcomes[s.id].ok]
+            # What took a process down before shall not take this one down.
+            self._protect = any(self.outcomes[step.id].status == "crashed" for step in again)
             self.ledger.forget(again)
             for step in again:
                 del self.outcomes[step.id]
@@ -292,7 +298,9 @@ class _Driver:
         return outcome
 
     def _drive(self, agenda: Agenda) -> int:
-        engine = make_engine(self.ledger, self.options, self.listener.progress)
+        engine = make_engine(
+            self.ledger, self.options, self.listener.progress, protect=self._protect
+        )
         ran, abandon = 0, True
         try:
             while len(agenda) and not self._signals:
@@ -303,7 +311,7 @@ class _Driver:
                     engine.submit(step)
                 ran += self._collect(engine, agenda)
             abandon = bool(self._signals)
-        except _Abandoned:
+        except Abandoned:
             pass
         finally:
             self.interrupted = bool(self._signals)
@@ -333,7 +341,7 @@ class _Driver:
             if self._signals == 1:
                 self.listener.stopping()
             elif self._signals == 2:
-                raise _Abandoned
+                raise Abandoned
             else:
                 os._exit(3)
 
@@ -346,9 +354,25 @@ class _Driver:
                 signal.signal(number, handler)
 
 
-def make_engine(ledger: Ledger, options: RunOptions, progress: Callable[[float], None]) -> Engine:
-    """The engine that the options ask for."""
+def make_engine(
+    ledger: Ledger, options: RunOptions, progress: Callable[[float], None], *, protect: bool
+) -> Engine:
+    """The engine that the options ask for; `protect`: never in this process."""
+    limits = Limits(options.timeout, _bytes(options.memory_gb))
+    setting = Setting(ledger.folder.resolve(), ledger.weights.resolve(), limits)
+    if options.scheduler is not None:
+        from repgeo.study.cluster_engine import ClusterEngine
+
+        return ClusterEngine(setting, options.scheduler)
+    if options.jobs > 1 or options.timeout is not None or options.memory_gb is not None or protect:
+        from repgeo.study.local_engine import LocalEngine
+
+        return LocalEngine(setting, options.jobs)
     return InProcessEngine(ledger, progress)
+
+
+def _bytes(gigabytes: float | None) -> int | None:
+    return None if gigabytes is None else int(gigabytes * 2**30)
 
 
 def dry_run(task: str | Path | Mapping[str, Any], options: RunOptions) -> Iterator[str]:

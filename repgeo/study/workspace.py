@@ -14,7 +14,7 @@ from torch import Tensor
 from repgeo import registry
 from repgeo.datasets.dataset import Dataset
 from repgeo.datasets.samples import Samples
-from repgeo.errors import DatasetError, RepgeoError, UnsupportedError
+from repgeo.errors import DatasetError, RepgeoError, StorageError, UnsupportedError
 from repgeo.identity import derive_generator, digest
 from repgeo.models.loaded import LoadedModel, freeze
 from repgeo.models.recipe import parse_recipe
@@ -28,11 +28,15 @@ from repgeo.study.outcome import Outcome, measured_cost
 from repgeo.study.planning import build_module, load_dataset, make_probe
 from repgeo.study.steps import DatasetSpec, ModelSpec, ProbeSpec, Step
 
-__all__ = ["Workspace", "failure"]
+__all__ = ["Abandoned", "Workspace", "failure"]
 
 Progress = Callable[[float], None]
 
 OUT_OF_MEMORY = "OutOfMemory"
+
+
+class Abandoned(BaseException):
+    """The user asked twice to stop: leave the step that runs in this process."""
 
 
 class _FileCodes:
@@ -123,7 +127,9 @@ class Workspace:
                 values = self._run(step)
             except UnsupportedError as error:
                 outcome = failure(step, "unsupported", error)
-            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a row
+            except (StorageError, Abandoned):
+                raise  # not the step's doing
+            except BaseException as error:  # noqa: BLE001 - whatever a step raises is a row
                 outcome = failure(step, "failed", error)
             else:
                 outcome = Outcome(step.id, "ok", values)

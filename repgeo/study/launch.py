@@ -1,0 +1,72 @@
+"""Starting processes from a forkserver that has torch loaded, without the user's script."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import context, popen_forkserver, resource_tracker, spawn
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+__all__ = ["forkserver_context"]
+
+_PRELOADED = ["torch", "repgeo.study.sandbox", "repgeo.study.workspace"]
+_LAUNCHING = threading.Lock()
+
+
+class _Popen(popen_forkserver.Popen):  # type: ignore[misc, unused-ignore]
+    """Starts a process that does not import the main module.
+
+    multiprocessing would run the user's script again in each process, to find functions defined
+    there. Ours are all importable, and a script without a `__main__` guard must not start itself.
+    """
+
+    def _launch(self, process_obj: BaseProcess) -> None:
+        prepare = spawn.get_preparation_data
+
+        def without_main(name: str) -> dict[str, Any]:
+            data: dict[str, Any] = prepare(name)
+            return {key: value for key, value in data.items() if not key.startswith("init_main")}
+
+        with _LAUNCHING, _interrupts_blocked():
+            spawn.get_preparation_data = without_main
+            try:
+                super()._launch(process_obj)
+            finally:
+                spawn.get_preparation_data = prepare
+
+
+class _Process(context.ForkServerProcess):
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> _Popen:  # noqa: N802 - the name multiprocessing calls
+        return _Popen(process_obj)
+
+
+class _Context(context.ForkServerContext):
+    Process = _Process  # type: ignore[assignment]
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A Ctrl-C while a process starts would reach it before it can ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def forkserver_context() -> context.ForkServerContext:
+    """The multiprocessing context that our processes are started from."""
+    resource_tracker.ensure_running()  # its start would unblock the interrupt
+    made = _Context()
+    made.set_forkserver_preload(_PRELOADED)
+    return made
+
+
+def allow_children() -> None:
+    """Let this process start others, also where it was made as a daemon (a Dask worker is)."""
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
