@@ -84,7 +84,9 @@ def test_without_the_variable_the_remedy_is_named(monkeypatch):
 
 def test_a_missing_file_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv(archives.FOLDER_VARIABLE, str(tmp_path))
-    with pytest.raises(DatasetError, match="no file fashion_mnist.npz; it was looked for") as caught:
+    with pytest.raises(
+        DatasetError, match=r"no file fashion_mnist.npz; it was looked for"
+    ) as caught:
         fashion_mnist(seed=0)
     message = str(caught.value)
     assert str(tmp_path / "fashion_mnist" / "fashion_mnist.npz") in message

@@ -34,7 +34,7 @@ def test_digits_split_is_stratified_and_seeded():
     assert float((share - 0.25).abs().max()) < 0.01
     assert digits(seed=0).digest == digits(seed=0).digest
     assert digits(seed=0).digest != digits(seed=1).digest
-    with pytest.raises(DatasetError, match="test_fraction must lie between 0 and 1, got 1.5"):
+    with pytest.raises(DatasetError, match=r"test_fraction must lie between 0 and 1, got 1.5"):
         digits(seed=0, test_fraction=1.5)
 
 

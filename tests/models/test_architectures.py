@@ -163,7 +163,7 @@ def test_weights_from_a_safetensors_file(tmp_path):
     assert list(net.state_dict()) == ["weight"]
     with pytest.raises(CheckpointError, match="holds 2 tensors: choose one with `name`"):
         weights(path)
-    with pytest.raises(CheckpointError, match="no tensor 'bases'. Did you mean 'basis'"):
+    with pytest.raises(CheckpointError, match=r"no tensor 'bases'. Did you mean 'basis'"):
         weights(path, "bases")
 
 
@@ -198,7 +198,7 @@ def test_files_that_hold_no_matrix_are_refused(tmp_path):
         with pytest.raises(CheckpointError, match=message):
             weights(path)
     path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match="not a .npy file"):
+    with pytest.raises(CheckpointError, match=r"not a .npy file"):
         weights(path)
     with pytest.raises(CheckpointError, match="There is no file"):
         weights(tmp_path / "absent.npy")

@@ -106,7 +106,12 @@ def test_wrong_parameters_are_named(parameters, message):
 
 
 def test_what_is_not_a_module_is_refused():
-    with pytest.raises(ConfigurationError, match="gives dict; a model's factory gives an nn.Module"):
-        build(lambda: {}, {}, seed=0)
-    with pytest.raises(ConfigurationError, match="dtype must be 'float32' or 'float64', got 'half'"):
+    def table() -> dict:
+        return {"weight": 1}
+
+    with pytest.raises(ConfigurationError, match=r"table gives dict; a model's factory gives"):
+        build(table, {}, seed=0)
+    with pytest.raises(ConfigurationError, match="is a function or a class, got dict"):
+        build({}, {}, seed=0)
+    with pytest.raises(ConfigurationError, match="'float32' or 'float64', got 'half'"):
         build(identity, {}, seed=0, dtype="half")

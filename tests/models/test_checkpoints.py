@@ -96,7 +96,7 @@ def test_pickles_are_refused_unopened(tmp_path, protocol):
 def test_files_of_torch_save_are_refused(tmp_path, zipped):
     path = tmp_path / "model.pt"
     torch.save({"a": torch.ones(3)}, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(CheckpointError, match="is a pickle, as torch.save writes it"):
+    with pytest.raises(CheckpointError, match=r"is a pickle, as torch.save writes it"):
         load_state(path)
 
 
