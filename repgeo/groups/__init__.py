@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from repgeo.groups.image_actions import (
         IMAGE_TRANSFORMATIONS,
         ImageAction,
+        actions_on_images,
         circular_shifts,
         flips,
-        image_actions,
         quarter_turns,
         zero_filled_shifts,
     )
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "IMAGE_TRANSFORMATIONS",
     "ImageAction",
+    "actions_on_images",
     "circular_shifts",
     "flips",
-    "image_actions",
     "quarter_turns",
     "zero_filled_shifts",
 ]

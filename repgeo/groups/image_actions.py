@@ -15,9 +15,9 @@ from repgeo.errors import InputError, nearest
 __all__ = [
     "IMAGE_TRANSFORMATIONS",
     "ImageAction",
+    "actions_on_images",
     "circular_shifts",
     "flips",
-    "image_actions",
     "quarter_turns",
     "zero_filled_shifts",
 ]
@@ -154,7 +154,7 @@ IMAGE_TRANSFORMATIONS: Final[dict[str, Callable[[], tuple[ImageAction, ...]]]] =
 }
 
 
-def image_actions(transformation: str) -> tuple[ImageAction, ...]:
+def actions_on_images(transformation: str) -> tuple[ImageAction, ...]:
     """The elements of a family: "rotation", "flip", "shift" (zeros enter) or "circular_shift".
 
     Raises
@@ -164,7 +164,7 @@ def image_actions(transformation: str) -> tuple[ImageAction, ...]:
 
     Examples
     --------
-    >>> [action.name for action in image_actions("flip")]
+    >>> [action.name for action in actions_on_images("flip")]
     ['flip_horizontal', 'flip_vertical']
     """
     if transformation not in IMAGE_TRANSFORMATIONS:

@@ -13,7 +13,7 @@ from repgeo.datasets.dataset import Dataset, Split
 from repgeo.datasets.samples import Samples
 from repgeo.equivariance.error import relative_change
 from repgeo.errors import InputError
-from repgeo.groups.image_actions import ImageAction, image_actions
+from repgeo.groups.image_actions import ImageAction, actions_on_images
 from repgeo.probes.context import Context
 from repgeo.probes.metric import Metric
 from repgeo.probes.probe import Case, Probe
@@ -105,7 +105,9 @@ class EquivarianceError(Probe):
         classifies = _has_classes(data.test.y) and outputs.ndim == 2 and outputs.shape[1] > 1
         answers = _answers(outputs) if classifies else None
         for transformation in context.track(self.transformations, len(self.transformations)):
-            changes = _changes(subject, x, image_actions(transformation), codes, outputs, answers)
+            changes = _changes(
+                subject, x, actions_on_images(transformation), codes, outputs, answers
+            )
             at = {"transformation": transformation}
             # Squares: their mean has a chance level of exactly 1, that of distances has not.
             yield Reading("codes", samples=changes["codes"].square().mean(dim=1), at=at)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from repgeo.errors import InputError
+from repgeo.stitching import fit_linear_head
+
+
+def problem(seed: int = 0, n: int = 120, d: int = 5) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 3
+    centres = 2 * torch.randn(3, d, dtype=torch.float64, generator=generator)
+    noise = torch.randn(n, d, dtype=torch.float64, generator=generator)
+    return centres[labels] + noise + 1, labels
+
+
+def test_agrees_with_scikit_learn() -> None:
+    codes, labels = problem()
+    penalty = 0.02
+    head = fit_linear_head(codes, labels, penalty=penalty)
+    centred = (codes - codes.mean(dim=0)).numpy()
+    scaled = centred / np.sqrt((centred**2).mean())
+    # Its loss is C sum CE + |V|^2 / 2.
+    reference = LogisticRegression(C=1 / (penalty * len(codes)), tol=1e-10, max_iter=10000)
+    reference.fit(scaled, labels.numpy())
+    expected = reference.decision_function(scaled)
+    found = head.logits(codes).numpy()
+    # Softmax does not see a common constant per sample.
+    found = found - found.mean(axis=1, keepdims=True)
+    expected = expected - expected.mean(axis=1, keepdims=True)
+    # Gradients below 1e-5 and curvature of at least `penalty` along the weights: 1e-5/0.02 each.
+    assert np.abs(found - expected).max() < 5e-3
+
+
+def test_the_gradient_at_the_answer_vanishes() -> None:
+    codes, labels = problem(1)
+    head = fit_linear_head(codes, labels, penalty=0.01)
+    centred = codes - codes.mean(dim=0)
+    spread = centred.square().mean().sqrt()
+    weight = (head.weight * spread).requires_grad_(True)
+    bias = (head.bias + head.weight @ codes.mean(dim=0)).requires_grad_(True)
+    logits = centred / spread @ weight.T + bias
+    loss = torch.nn.functional.cross_entropy(logits, labels) + 0.005 * weight.square().sum()
+    gradients = torch.autograd.grad(loss, (weight, bias))
+    assert max(float(g.abs().max()) for g in gradients) < 2e-5
+
+
+def test_goes_along_with_similarities_of_the_space() -> None:
+    codes, labels = problem(2)
+    q = torch.linalg.qr(codes[:5])[0]
+    before = fit_linear_head(codes, labels, penalty=0.01).logits(codes)
+    moved = 7 * codes @ q + 100
+    after = fit_linear_head(moved, labels, penalty=0.01).logits(moved)
+    assert torch.allclose(before, after, atol=5e-3)
+    assert torch.equal(before.argmax(dim=1), after.argmax(dim=1))
+
+
+def test_is_reproducible_and_keeps_labels() -> None:
+    codes, labels = problem(3)
+    renamed = torch.tensor([11, 2, 5])[labels]
+    first, second = (fit_linear_head(codes.float(), renamed) for _ in range(2))
+    assert torch.equal(first.weight, second.weight)
+    assert first.classes.tolist() == [2, 5, 11]
+    assert first.weight.dtype == torch.float64
+    right = (first.predict(codes.float()) == renamed).double().mean()
+    assert float(right) > 0.9
+
+
+def test_constant_codes_answer_the_commonest_class() -> None:
+    head = fit_linear_head(torch.ones(5, 2), torch.tensor([4, 4, 4, 1, 1]))
+    assert head.predict(torch.ones(1, 2)).tolist() == [4]
+    probabilities = head.logits(torch.ones(1, 2)).softmax(dim=1)
+    assert torch.allclose(probabilities, torch.tensor([[0.4, 0.6]]).double(), atol=1e-4)
+
+
+def test_one_class_is_always_answered() -> None:
+    head = fit_linear_head(torch.randn(4, 2), torch.full((4,), 3))
+    assert head.predict(torch.randn(2, 2)).tolist() == [3, 3]
+
+
+def test_bad_input() -> None:
+    codes, labels = problem()
+    with pytest.raises(InputError, match="one per code"):
+        fit_linear_head(codes, labels[1:])
+    with pytest.raises(InputError, match="integer labels"):
+        fit_linear_head(codes, labels.double())
+    with pytest.raises(InputError, match="penalty must be positive"):
+        fit_linear_head(codes, labels, penalty=0.0)
+    with pytest.raises(InputError, match="NaN"):
+        fit_linear_head(codes * torch.nan, labels)
+    with pytest.raises(InputError, match=r"\(n, features\)"):
+        fit_linear_head(codes[0], labels)
+    with pytest.raises(InputError, match=r"takes codes \(n, 5\)"):
+        fit_linear_head(codes, labels).predict(codes[:, :2])
