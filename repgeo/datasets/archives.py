@@ -164,7 +164,7 @@ def _images(archive: _Archive, seed: int, sizes: _Sizes, source: Source) -> Data
             chosen = stratified_choice(labels, ids, size, archive.name, key, seed)
             labels, ids = labels[chosen], ids[chosen]
         pixels = torch.from_numpy(raw.images(ids.numpy()))
-        splits.append(Split(pixels.to(torch.float32) / 255, labels, ids))
+        splits.append(Split(pixels.to(torch.float32).div_(255), labels, ids))
     meta: dict[str, object] = {"classes": archive.classes, "source": source}
     if source == "local":
         meta |= archive.local_meta
@@ -239,8 +239,13 @@ def _unpack_jpegs(archive: _Archive, path: Path, arrays: Mapping[str, NDArray[np
         pixels = np.empty((len(rows), height, width, 3), dtype=np.uint8)
         for position, row in enumerate(rows):
             jpeg = header + payload[offsets[row] : offsets[row + 1]]
-            with Image.open(io.BytesIO(jpeg)) as image:
-                pixels[position] = np.asarray(image.convert("RGB"))
+            try:
+                with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+                    pixels[position] = np.asarray(image)  # (height, width, 3)
+            except (OSError, ValueError) as error:
+                raise DatasetError(
+                    f"{archive.name}: image {row} of {str(path)!r} cannot be decoded: {error}."
+                ) from error
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))  # (k, 3, height, width)
 
     return _Raw(labels, decode)

@@ -174,3 +174,18 @@ def test_impossible_sizes_are_refused(monkeypatch):
     monkeypatch.setattr(sklearn.datasets, "fetch_openml", lambda *a, **k: fetched(70000, 784, {}))
     with pytest.raises(DatasetError, match="test_size must lie between 1 and 10000, got 10001"):
         mnist(seed=0, source="openml", test_size=10001, train_size=10)
+
+
+def test_an_image_that_cannot_be_decoded_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv(archives.FOLDER_VARIABLE, str(tmp_path))
+    path = tmp_path / "cifar10" / "cifar10_jpeg_q75.npz"
+    path.parent.mkdir()
+    labels = np.arange(60000, dtype=np.uint8) % 10
+    offsets = np.arange(60001, dtype=np.int32)
+    empty = np.zeros(4, dtype=np.uint8)
+    np.savez(path, header=empty, payload=np.zeros(60000, np.uint8), offsets=offsets, y=labels)
+    with pytest.raises(DatasetError, match=r"cifar10: image \d+ of .* cannot be decoded"):
+        cifar10(seed=0, train_size=10, test_size=10)
+    np.savez(path, header=empty, payload=empty, offsets=offsets, y=labels)
+    with pytest.raises(DatasetError, match="its offsets do not fit its payload"):
+        cifar10(seed=0)
