@@ -1,0 +1,150 @@
+"""A feature map as the other parts of this room see it: checked, frozen, its memory measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from repgeo.errors import InputError
+
+__all__ = ["MEMORY_BUDGET", "FeatureMap", "Map"]
+
+Map: TypeAlias = Callable[[Tensor], Tensor]
+
+#: Bytes that intermediate results of one chunk may take.
+MEMORY_BUDGET = 1 << 28
+
+
+class FeatureMap:
+    """A batched map from inputs `(B, ...)` to features `(B, n)`, on flattened inputs `(B, d)`.
+
+    It is looked at once, at the first inputs: how many features it has, how much memory a sample
+    takes, and that samples do not act on each other.
+
+    Parameters
+    ----------
+    f
+        The map: a module or any callable. Of a module the parameters are detached, so that no
+        gradient for them is computed; the module itself is left as it is.
+    x
+        Inputs `(B, ...)` with B >= 1, floating point.
+
+    Attributes
+    ----------
+    x
+        The inputs, detached and flattened `(B, d)`, in the common dtype of inputs and features.
+    features
+        n.
+    bytes_per_sample
+        Memory of what reverse mode keeps of one sample.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit, a module is in training mode where that matters, or the features
+        of one sample depend on another sample.
+    """
+
+    def __init__(self, f: Map, x: Tensor) -> None:
+        if x.ndim < 2 or x.shape[0] == 0 or x.numel() == 0 or not x.is_floating_point():
+            raise InputError(
+                "Inputs must be floating point with a sample axis and at least one other, "
+                f"(B, ...), and not empty; got {tuple(x.shape)}, {x.dtype}."
+            )
+        self._function = _frozen(f)
+        self._sample_shape = x.shape[1:]
+        self.x = x.detach().flatten(1)
+        with torch.enable_grad():
+            pair = self.x[:2] if len(self.x) > 1 else self.x.repeat(2, 1)
+            _, large = self._trial(pair, alone=True)
+            one, small = self._trial(self.x[:1])
+        self.features = one.shape[1]
+        self.x = self.x.to(torch.promote_types(x.dtype, one.dtype))
+        own = self.x.element_size() * (self.x.shape[1] + self.features)
+        self.bytes_per_sample = max(large - small, 0) + 2 * own
+
+    @property
+    def inputs(self) -> int:
+        """The number of coordinates d of one input."""
+        return self.x.shape[1]
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Features `(b, n)` of flattened inputs `(b, d)`."""
+        with plain_attention():
+            return self._function(rows.reshape(len(rows), *self._sample_shape))
+
+    def _trial(self, rows: Tensor, *, alone: bool = False) -> tuple[Tensor, int]:
+        """Features, and bytes that reverse mode keeps; `alone`: check that samples are."""
+        leaf = rows.clone().requires_grad_()
+        kept: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            features = self(leaf)
+        if features.ndim != 2 or len(features) != len(rows) or not features.is_floating_point():
+            raise InputError(
+                f"The map must give floating-point features (B, n): from {len(rows)} inputs it "
+                f"gave {tuple(features.shape)}, {features.dtype}. Flatten them: "
+                "lambda x: f(x).flatten(1)."
+            )
+        if alone and features.requires_grad:
+            weight = torch.zeros_like(features)
+            weight[0] = torch.linspace(1.0, 2.0, features.shape[1]).to(features)
+            (slope,) = torch.autograd.grad(features, leaf, weight, allow_unused=True)
+            if slope is not None and bool((slope[1].nan_to_num() != 0).any()):
+                raise InputError(
+                    "The features of one sample depend on another sample of the batch, so they "
+                    "have no Jacobian per sample. Put BatchNorm in eval mode: module.eval()."
+                )
+        return features.detach(), sum(kept.values())
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention computed by differentiable operations.
+
+    The fused kernels have no forward-mode derivative, and in eval mode `nn.MultiheadAttention`
+    takes a path without any.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _frozen(f: Map) -> Map:
+    if not isinstance(f, nn.Module):
+        return f
+    for name, module in f.named_modules():
+        mixes = isinstance(module, nn.modules.batchnorm._BatchNorm | nn.modules.dropout._DropoutNd)
+        if module.training and mixes:
+            raise InputError(
+                f"The module's {name or type(module).__name__!r} is in training mode, where its "
+                "output is not a function of one sample. Call module.eval() first."
+            )
+    if not any(parameter.requires_grad for parameter in f.parameters()):
+        return f
+    fixed = {name: parameter.detach() for name, parameter in f.named_parameters()}
+
+    def frozen(x: Tensor) -> Tensor:
+        features: Any = torch.func.functional_call(f, fixed, (x,))
+        return features  # type: ignore[no-any-return]  # checked where it is used
+
+    return frozen
+
+
+def rows_within(budget: int, bytes_per_row: int) -> int:
+    """How many rows fit into a memory budget, at least one."""
+    return max(1, math.floor(budget / max(1, bytes_per_row)))
