@@ -64,10 +64,25 @@ def build(
     """
     if dtype not in _DTYPES:
         raise ConfigurationError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
+    told = {"input_shape": input_shape, "classes": classes, "seed": seed}
+    filled = _filled(factory, parameters, told)
+    valid = validate_parameters(factory, parameters, skip=tuple(filled))
+    with isolated_randomness(derive_seed("initialisation", seed)), default_dtype(_DTYPES[dtype]):
+        module = factory(**filled, **valid)
+    if not isinstance(module, nn.Module):
+        raise ConfigurationError(
+            f"{_name(factory)} gives {type(module).__name__}; a model's factory gives an nn.Module."
+        )
+    return module
+
+
+def _filled(
+    factory: Callable[..., Any], parameters: Mapping[str, Any], told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the signature names and the parameters do not give."""
     has_default = accepted_names(factory)
-    known = {"input_shape": input_shape, "classes": classes, "seed": seed}
     filled = {}
-    for key, value in known.items():
+    for key, value in told.items():
         if key not in has_default or key in parameters:
             continue
         if value is not None:
@@ -78,14 +93,7 @@ def build(
                 f"its inputs are not one tensor, or it has no class labels). Write {key} = ... "
                 "with the model."
             )
-    valid = validate_parameters(factory, parameters, skip=tuple(filled))
-    with isolated_randomness(derive_seed("initialisation", seed)), default_dtype(_DTYPES[dtype]):
-        module = factory(**filled, **valid)
-    if not isinstance(module, nn.Module):
-        raise ConfigurationError(
-            f"{_name(factory)} gives {type(module).__name__}; a model's factory gives an nn.Module."
-        )
-    return module
+    return filled
 
 
 def _name(factory: Callable[..., Any]) -> str:

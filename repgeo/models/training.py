@@ -161,6 +161,22 @@ def train_with_restarts(
             on_checkpoint=on_checkpoint,
         )
         return module, history
+    best, scores = _best_attempt(make_module, recipe, objective, data, generator, progress)
+    if on_checkpoint is not None:
+        for epoch, state in best.checkpoints:
+            on_checkpoint(epoch, state)
+    return best.module, replace(best.history, restart=best.restart, scores=tuple(scores))
+
+
+def _best_attempt(
+    make_module: Callable[[int], nn.Module],
+    recipe: Recipe,
+    objective: Objective,
+    data: Dataset,
+    generator: torch.Generator,
+    progress: Progress | None,
+) -> tuple[_Attempt, list[float | None]]:
+    """The best of several trainings, the first of equals, and the scores of all."""
     seeds = torch.randint(2**62, (recipe.restarts + 1,), generator=generator).tolist()
     fitted, held_out = data, None
     if recipe.select == "validation_loss":
@@ -187,10 +203,7 @@ def train_with_restarts(
             best = attempt
     if best is None:
         raise TrainingError(f"None of {recipe.restarts} restarts could be finished: {first_error}")
-    if on_checkpoint is not None:
-        for epoch, state in best.checkpoints:
-            on_checkpoint(epoch, state)
-    return best.module, replace(best.history, restart=best.restart, scores=tuple(scores))
+    return best, scores
 
 
 @dataclass
