@@ -36,8 +36,9 @@ class EquivarianceError(Probe):
 
     - `codes`: mean over g of |f(g x) - f(x)|^2 / mean over x != x' of |f(x) - f(x')|^2, f the
       encoder. 0: invariant. 1: a moved sample is as different from itself as another sample is,
-      which is exactly what codes of samples drawn at random would give (chance). The square root
-      is the same in units of distance (`repgeo.equivariance.invariance_error`).
+      which is exactly what codes of samples drawn at random would give (chance); more than 1 where
+      moved samples leave the region of the others. The square root is the same in units of
+      distance (`repgeo.equivariance.invariance_error`).
     - `outputs`: the same for the whole network's outputs, the logits.
     - `flip_rate`: share of the elements g that change the answer, the largest output; only where
       the data have integer labels and the outputs are `(n, classes)`. Several equally large outputs

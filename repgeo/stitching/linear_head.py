@@ -62,6 +62,7 @@ def fit_linear_head(codes: Tensor, labels: Tensor, *, penalty: float = 1e-3) -> 
     with s the root mean square of all centred entries: one number, so that the fit goes along
     with rotations, translations and isotropic scaling of the codes, and so that the penalty means
     the same for codes of any size. The biases are not penalised. Head = V / s and c - V mean / s.
+    Codes that are constant up to rounding (s at most 8 units of it) get the weight 0.
 
     Convex and without initialisation, batches or step sizes: heads of two models differ because
     their codes do, and for no other reason.
@@ -99,7 +100,9 @@ def fit_linear_head(codes: Tensor, labels: Tensor, *, penalty: float = 1e-3) -> 
     mean = wide.mean(axis=0)
     centred = wide - mean
     spread = float(np.sqrt(np.mean(centred**2)))
-    spread = spread if spread > 0 else 1.0  # constant codes: the head answers the commonest class
+    if spread <= 8 * torch.finfo(codes.dtype).eps * float(np.abs(wide).max()):
+        # Constant codes: what rounding left is no feature, the head answers the commonest class.
+        spread, centred = 1.0, np.zeros_like(centred)
     features = np.concatenate([centred / spread, np.ones((len(wide), 1))], axis=1)
     solution = _minimise(features, positions.numpy(), len(classes), penalty)
     weight = solution[:, :-1] / spread

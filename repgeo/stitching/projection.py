@@ -45,7 +45,8 @@ class RelativeProjection:
     epsilon is added to variances: it would break the invariance to scale. Instead a coordinate
     that is constant over the anchors, up to rounding (its standard deviation is at most 8 units of
     rounding of its own root mean square), is dead: with `scale` it is left out. A code of norm
-    zero has no direction: its cosine with everything is 0.
+    zero (after centring: up to 8 units of float64 rounding of the mean) has no direction: its
+    cosine with everything is 0. Both together give constant codes the similarity 0 to everything.
 
     Parameters
     ----------
@@ -139,7 +140,7 @@ class RelativeProjection:
         ------
         InputError
             If the shape does not fit, a value is NaN or infinite, or with `scale` fewer than two
-            anchors are given or all coordinates are dead.
+            anchors are given.
         """
         codes = _tensor(anchors, "Anchors")
         if len(codes) < 1:
@@ -154,10 +155,6 @@ class RelativeProjection:
                 raise InputError("scale=True needs at least two anchors.")
             deviation = wide.std(dim=0, correction=0)
             dead = deviation <= 8 * rounding * wide.square().mean(dim=0).sqrt()
-            if bool(dead.all()):
-                raise InputError(
-                    "scale=True needs anchors that differ: every coordinate is constant over them."
-                )
             weight = torch.where(dead, 0.0, 1.0 / torch.where(dead, 1.0, deviation))
         object.__setattr__(self, "mean_", mean)
         object.__setattr__(self, "weight_", weight)
@@ -204,14 +201,17 @@ class RelativeProjection:
         return products.clamp(-1.0, 1.0) if self.l2 else products
 
     def _transformed(self, codes: Tensor) -> Tensor:
-        moved = (codes - self.mean_.to(codes.device)) * self.weight_.to(codes.device)
+        mean, weight = self.mean_.to(codes.device), self.weight_.to(codes.device)
+        moved = (codes - mean) * weight
         if not self.l2:
             return moved
         # First by the largest entry: squares of very small or very large codes leave the range.
         largest = moved.abs().amax(dim=1, keepdim=True)
-        moved = moved / torch.where(largest == 0, 1.0, largest)
+        # A code at the mean has only the rounding of the mean left, which is no direction.
+        nothing = largest <= 8 * torch.finfo(codes.dtype).eps * (mean * weight).abs().max()
+        moved = torch.where(nothing, 0.0, moved / torch.where(nothing, 1.0, largest))
         norm = torch.linalg.vector_norm(moved, dim=1, keepdim=True)
-        return moved / torch.where(norm == 0, 1.0, norm)
+        return moved / torch.where(nothing, 1.0, norm)
 
 
 def _tensor(codes: Tensor | np.ndarray, what: str) -> Tensor:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
@@ -54,7 +54,7 @@ class Net(nn.Module):
         return self.encoder(x)
 
 
-def measured(probe: RelativeStitching, data: Dataset, *models: nn.Module) -> dict[str, float]:
+def measured(probe: RelativeStitching, data: Dataset, *models: Any) -> dict[str, float]:
     loaded = [load_model(model, f"m{i}") for i, model in enumerate(models)]
     found = measure_loaded(probe, loaded, data, 0, MemoryCodes())
     return {value.at: value.estimate.value for value in found.values}
@@ -189,6 +189,21 @@ def test_classes_that_training_never_saw_are_wrong_answers() -> None:
         Net(6, 4, 1),
     )
     assert 0.0 < found[at("cosine")] <= 0.8
+
+
+def test_constant_codes_are_stitched_at_chance() -> None:
+    y = torch.tensor([0] * 30 + [1] * 20)
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    data = Dataset("", Split(x, y), Split(x, y))
+
+    def constant(x: Tensor) -> Tensor:
+        return torch.full((len(x), 4), 0.1)
+
+    probe = RelativeStitching(anchors=16, methods=METHODS)
+    # A head that was fitted on constant codes answers the commonest class to everything.
+    for encoder in (constant, lambda x: x):
+        found = measured(probe, data, encoder, constant)
+        assert found == {at(method): 0.6 for method in METHODS}
 
 
 def test_bad_input() -> None:

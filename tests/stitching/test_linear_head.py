@@ -70,9 +70,11 @@ def test_is_reproducible_and_keeps_labels() -> None:
     assert float(right) > 0.9
 
 
-def test_constant_codes_answer_the_commonest_class() -> None:
-    head = fit_linear_head(torch.ones(5, 2), torch.tensor([4, 4, 4, 1, 1]))
-    assert head.predict(torch.ones(1, 2)).tolist() == [4]
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1])
+def test_constant_codes_answer_the_commonest_class(value: float) -> None:
+    head = fit_linear_head(torch.full((5, 2), value), torch.tensor([4, 4, 4, 1, 1]))
+    assert float(head.weight.abs().max()) == 0.0
+    assert head.predict(torch.tensor([[100.0, -3.0]])).tolist() == [4]
     probabilities = head.logits(torch.ones(1, 2)).softmax(dim=1)
     assert torch.allclose(probabilities, torch.tensor([[0.4, 0.6]]).double(), atol=1e-4)
 
