@@ -208,28 +208,23 @@ def _seeds(text: str | None) -> tuple[int, ...] | None:
 
 def _run_one(task: str, options: Any) -> int:
     from repgeo.display import Display
-    from repgeo.report.leaderboard import leaderboard_html
+    from repgeo.report.ledger import ledger
+    from repgeo.report.publishing import verdict_line, write_leaderboard
     from repgeo.report.tables import summary_lines
-    from repgeo.study.atomic import write_atomically
-    from repgeo.study.reproduction import ledger
     from repgeo.study.running import run_task
 
     with Display() as display:
         result = run_task(task, options, display)
     frame = result.frame
-    expected = ledger(result.plan.expected, frame)
     if (frame["status"] == "ok").any():
         print(_text_table(frame))
-        page = leaderboard_html(
-            frame, title=result.plan.title or result.plan.task, expected=expected
-        )
-        write_atomically(result.folder / "leaderboard.html", page)
-    for line in _ledger_lines(expected):
-        print(line)
+    for verdict in ledger(frame, [item.model_dump() for item in result.plan.expected]):
+        print(verdict_line(verdict))
     print(summary_lines(frame))
     print(f"table:       {result.folder / 'table.csv'}")
-    if (result.folder / "leaderboard.html").is_file():
-        print(f"leaderboard: {result.folder / 'leaderboard.html'}")
+    if len(frame):
+        page = write_leaderboard(result.folder, result.folder / "leaderboard.html")
+        print(f"leaderboard: {page}")
     return int((~frame["status"].isin(["ok", "unsupported"])).sum())
 
 
@@ -240,18 +235,6 @@ def _text_table(frame: pd.DataFrame) -> str:
     from repgeo.report.tables import as_text
 
     return as_text(aggregate(frame), width=max(80, shutil.get_terminal_size((100, 24)).columns))
-
-
-def _ledger_lines(entries: list[dict[str, Any]]) -> list[str]:
-    lines = ["expected numbers:"] if entries else []
-    for entry in entries:
-        ours = "-" if entry["value"] is None else f"{entry['value']:.4g}"
-        where = ", ".join(f"{key}={value}" for key, value in entry["where"].items())
-        lines.append(
-            f"  {entry['verdict']:<13} {where}: ours {ours}, {entry['kind']} "
-            f"{entry['expected']:.4g} ± {entry['tolerance']:.2g} ({entry['source']})"
-        )
-    return lines
 
 
 def _dry_run(task: str, options: Any) -> int:
