@@ -1,4 +1,4 @@
-"""What is in the box: the built-in names of every kind, as data (importing this imports nothing)."""
+"""What is in the box: the built-in names of every kind, as data that imports nothing."""
 
 from __future__ import annotations
 

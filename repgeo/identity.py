@@ -1,4 +1,4 @@
-"""Names of things by their content: canonical JSON, digests, and the seeds that follow from them."""
+"""Names of things by their content: canonical JSON, digests, and seeds that follow from them."""
 
 from __future__ import annotations
 

@@ -73,9 +73,8 @@ def _source_digest(source: Path) -> str:
             continue
         text = path.read_text(encoding="utf-8")
         seen[path] = hashlib.sha256(text.encode()).hexdigest()
-        for name in _IMPORT.findall(text):
-            if package and name.startswith(f"{package}."):
-                waiting.append(_module_path(source, module, name))
+        own = [name for name in _IMPORT.findall(text) if package and name.startswith(f"{package}.")]
+        waiting += [_module_path(source, module, name) for name in own]
     return hashlib.sha256("".join(sorted(seen.values())).encode()).hexdigest()[:16]
 
 

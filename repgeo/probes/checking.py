@@ -250,22 +250,19 @@ def _moves(probe: Probe, declaration: str, seed: int, case: Case) -> Iterator[tu
 
 def _standard_cases(probe: Probe) -> Iterable[tuple[str, Case]]:
     """Small networks with random weights on random data: vectors, and images."""
-
-    def generator(seed: int) -> torch.Generator:
-        return torch.Generator().manual_seed(seed)
-
     for name, shape in (("vectors", (5,)), ("images", (1, 5, 5))):
-        splits = []
-        for seed in (1, 2):
-            x = torch.randn(96, *shape, generator=generator(seed), dtype=torch.float64)
-            # The labels follow the first coordinates, so that something can be learned of them.
-            y = x.flatten(1)[:, :3].argmax(dim=1)
-            splits.append(Split(x, y, torch.arange(96) + 100 * seed))
-        data = Dataset("check", *splits)
+        data = Dataset("check", _standard_split(shape, 1), _standard_split(shape, 2))
         size = math.prod(shape)
-        models = [_StandardModel(size, generator(seed)) for seed in (3, 4)]
+        models = [_StandardModel(size, seed) for seed in (3, 4)]
         model: Any = tuple(models) if probe.arity == 2 else models[0]
         yield name, Case(model, data, {})
+
+
+def _standard_split(shape: tuple[int, ...], seed: int) -> Split:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(96, *shape, generator=generator, dtype=torch.float64)
+    # The labels follow the first coordinates, so that something can be learned of them.
+    return Split(x, x.flatten(1)[:, :3].argmax(dim=1), torch.arange(96) + 100 * seed)
 
 
 def _in_float64(case: Case) -> Case:
@@ -290,21 +287,24 @@ def _in_float64(case: Case) -> Case:
 class _StandardModel(nn.Module):
     """Two smooth layers with `encoder` and `head`, in float64."""
 
-    def __init__(self, inputs: int, generator: torch.Generator) -> None:
+    def __init__(self, inputs: int, seed: int) -> None:
         super().__init__()
+        generator = torch.Generator().manual_seed(seed)
         self.encoder = nn.Sequential(nn.Flatten(), _linear(inputs, 6, generator), nn.Tanh())
         self.head = _linear(6, 3, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.encoder(x))
+        """The logits."""
+        logits: Tensor = self.head(self.encoder(x))
+        return logits
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=torch.float64)
+    # Made without drawing from the global generator.
+    layer = nn.Linear(inputs, outputs, dtype=torch.float64, device="meta")
+    layer.to_empty(device="cpu")
     with torch.no_grad():
-        scale = inputs**-0.5
-        layer.weight.copy_(
-            scale * torch.randn(outputs, inputs, generator=generator, dtype=torch.float64)
-        )
+        weight = torch.randn(outputs, inputs, generator=generator, dtype=torch.float64)
+        layer.weight.copy_(inputs**-0.5 * weight)
         layer.bias.copy_(torch.randn(outputs, generator=generator, dtype=torch.float64))
     return layer

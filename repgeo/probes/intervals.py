@@ -118,7 +118,8 @@ def _student(samples: np.ndarray, clusters: np.ndarray | None) -> Estimate:
         return Estimate(value, n=n)
     residuals = samples - value
     if clusters is None:
-        groups, sums, kind = n, residuals, "t:samples"
+        groups, kind = n, "t:samples"
+        sums: np.ndarray = residuals
     else:
         sums = np.bincount(clusters, weights=residuals)
         groups, kind = len(sums), "t:clusters"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor
@@ -77,7 +77,9 @@ def _layer_names(layer: str, subjects: Iterable[Subject]) -> list[str]:
     return shared
 
 
-def prepare(probe: Probe, subject: Subject, data: Dataset, context: Context) -> dict[str, Tensor]:
+def prepare(
+    probe: Probe, subject: Subject, data: Dataset | None, context: Context
+) -> dict[str, Tensor]:
     """What a pair probe prepares of one model, at each layer that a pair may ask for.
 
     The model may stand on either side of a pair; the tensors of a layer have the prefix "layer/".
@@ -86,11 +88,11 @@ def prepare(probe: Probe, subject: Subject, data: Dataset, context: Context) -> 
     names: list[str] = []
     for layer in dict.fromkeys([probe.cut, probe.other_cut]):
         names += [name for name in _layer_names(layer, [subject]) if name not in names]
-    if ALL_LAYERS in (probe.cut, probe.other_cut):
+    if ALL_LAYERS in (probe.cut, probe.other_cut) and data is not None:
         subject.encode_layers(names, data.test.x)
     prepared: dict[str, Tensor] = {}
     for name in names:
-        made = probe.prepare(subject.cut(name), data, context)
+        made = probe.prepare(subject.cut(name), cast("Dataset", data), context)
         prepared |= {f"{name}/{key}": tensor for key, tensor in made.items()}
     return prepared
 
@@ -99,7 +101,7 @@ def measure(
     probe: Probe,
     subjects: Sequence[Subject],
     prepared: Sequence[Mapping[str, Tensor]],
-    data: Dataset,
+    data: Dataset | None,
     context: Context,
 ) -> Measured:
     """Run a probe, and compute values and intervals from its readings.
@@ -113,7 +115,7 @@ def measure(
     prepared
         For pairs, what `prepare` made of each.
     data
-        The dataset.
+        The dataset, None in a task without one (its probes look at weights only).
     context
         Randomness, progress, memory.
 
@@ -148,13 +150,13 @@ def _readings(
     probe: Probe,
     subjects: Sequence[Subject],
     prepared: Sequence[Mapping[str, Tensor]],
-    data: Dataset,
+    data: Dataset | None,
     context: Context,
 ) -> Iterator[tuple[Reading, tuple[str, str]]]:
     layer, layer_b = probe.cut, probe.other_cut
     if probe.arity == 1:
         names = _layer_names(layer, subjects)
-        if layer == ALL_LAYERS:
+        if layer == ALL_LAYERS and data is not None:
             subjects[0].encode_layers(names, data.test.x)
         for name in names:
             for reading in probe.measure(subjects[0].cut(name), data, context):
@@ -174,7 +176,7 @@ def _readings(
 
 
 def _finish(
-    probe: Probe, reading: Reading, layers: tuple[str, str], data: Dataset, context: Context
+    probe: Probe, reading: Reading, layers: tuple[str, str], data: Dataset | None, context: Context
 ) -> Value:
     metric = probe.metric(reading.metric)
     at = canonical_json(dict(reading.at)) if reading.at else ""
@@ -189,7 +191,9 @@ def _finish(
     return Value(reading.metric, at, found, metric.unit, metric.direction, chance, layer, layers[1])
 
 
-def _estimate(reading: Reading, where: str, data: Dataset, context: Context, at: str) -> Estimate:
+def _estimate(
+    reading: Reading, where: str, data: Dataset | None, context: Context, at: str
+) -> Estimate:
     if (reading.value is None) == (reading.samples is None):
         raise InputError(f"The reading {where} must have either a value or samples.")
     if reading.samples is None:
@@ -203,7 +207,7 @@ def _estimate(reading: Reading, where: str, data: Dataset, context: Context, at:
     return estimate(samples, reading.statistic, ids=ids, rng=rng)
 
 
-def _ids(reading: Reading, n: int, data: Dataset) -> np.ndarray | None:
+def _ids(reading: Reading, n: int, data: Dataset | None) -> np.ndarray | None:
     if reading.ids is not None:
         ids = as_array(reading.ids)
         if len(ids) != n:
@@ -213,7 +217,7 @@ def _ids(reading: Reading, n: int, data: Dataset) -> np.ndarray | None:
     return as_array(data.test.ids) if data is not None and n == len(data.test) else None
 
 
-def _arrays(reading: Reading, position: int, data: Dataset) -> dict[str, np.ndarray]:
+def _arrays(reading: Reading, position: int, data: Dataset | None) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     if reading.samples is not None:
         samples = as_array(reading.samples)

@@ -73,7 +73,8 @@ class Element:
     def undo(self, rows: Tensor) -> Tensor:
         """The rows `(n, d)` moved back."""
         matrix, shift = self._like(rows)
-        return torch.linalg.solve(matrix, (rows - shift).T).T
+        moved_back: Tensor = torch.linalg.solve(matrix, (rows - shift).T).T
+        return moved_back
 
     def _like(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         matrix, shift = self.parts(rows.shape[1])
@@ -130,7 +131,7 @@ class MovedSubject(Subject):
         return self._do("undo_inputs", x)
 
     @property
-    def _model(self) -> LoadedModel:  # type: ignore[override]  # the base's, not cached again
+    def _model(self) -> LoadedModel:
         return self._base._model
 
     def cut(self, layer: str) -> Subject:
@@ -333,8 +334,9 @@ def _moved_weight(weight: Tensor, group: str, seed: int, control: bool) -> Tenso
     real = torch.randn(rows, rows, generator=generator, dtype=torch.float64)
     if weight.is_complex():
         imaginary = torch.randn(rows, rows, generator=generator, dtype=torch.float64)
-        return torch.linalg.qr(torch.complex(real, imaginary))[0].to(weight) @ weight
-    return torch.linalg.qr(real)[0].to(weight) @ weight
+        real = torch.complex(real, imaginary)
+    mixing: Tensor = torch.linalg.qr(real)[0]
+    return mixing.to(weight) @ weight
 
 
 def _each_split(data: Dataset, change: Callable[[Split], Split]) -> Dataset:

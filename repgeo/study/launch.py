@@ -34,7 +34,7 @@ class _Popen(popen_forkserver.Popen):  # type: ignore[misc, unused-ignore]
         with _LAUNCHING, _interrupts_blocked():
             spawn.get_preparation_data = without_main
             try:
-                super()._launch(process_obj)
+                super()._launch(process_obj)  # type: ignore[misc]  # not in typeshed
             finally:
                 spawn.get_preparation_data = prepare
 
@@ -46,7 +46,7 @@ class _Process(context.ForkServerProcess):
 
 
 class _Context(context.ForkServerContext):
-    Process = _Process  # type: ignore[assignment]
+    Process = _Process
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,11 +17,12 @@ from repgeo import registry
 from repgeo.datasets.dataset import Dataset
 from repgeo.errors import CheckpointError, ConfigurationError, RepgeoError, nearest
 from repgeo.identity import canonical_json, derive_seed, digest, file_digest
-from repgeo.models.building import build, validate_parameters
+from repgeo.models.building import build
 from repgeo.models.checkpoints import load_into, load_state
 from repgeo.models.cutting import resolve_layer
 from repgeo.models.loaded import LoadedModel
 from repgeo.models.recipe import parse_recipe
+from repgeo.parameters import locate_files, validate_parameters
 from repgeo.probes.measurement import ALL_LAYERS
 from repgeo.probes.probe import Probe
 from repgeo.probes.rows import probe_columns
@@ -35,8 +37,6 @@ from repgeo.study.taskfile import (
 )
 
 __all__ = ["Plan", "Selection", "load_dataset", "make_plan"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,10 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
     """
     task = file.task
     chosen = tuple(seeds) if seeds else task.task.seeds
-    probes = [
-        (spec, entry)
-        for position, entry in enumerate(task.probes)
-        for spec in _at(file, f"probes[{position}]", lambda e=entry: _probe_specs(e, file.folder))
-    ]
+    probes: list[tuple[ProbeSpec, ProbeEntry]] = []
+    for position, probe_entry in enumerate(task.probes):
+        with _at(file, f"probes[{position}]"):
+            probes += [(spec, probe_entry) for spec in _probe_specs(probe_entry, file.folder)]
     repeated = _first_repeated([canonical_json([s.reference, s.parameters]) for s, _ in probes])
     if repeated is not None:
         raise ConfigurationError(f"{file.source}: two probes are the same: {repeated}.")
@@ -159,24 +158,15 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
     for variant, seed in itertools.product(variants, chosen):
         data, dataset = None, None
         if variant is not None:
-            data, dataset = _at(
-                file, "dataset", lambda v=variant, s=seed: _dataset_spec(v, s, file.folder)
-            )
-        models = []
+            with _at(file, "dataset"):
+                data, dataset = _dataset_spec(variant, seed, file.folder)
+        models: list[ModelSpec] = []
         for position, entry in enumerate(task.models):
-            specs = _at(
-                file,
-                f"models[{position}]",
-                lambda e=entry, s=seed, d=data: list(_model_specs(e, s, d, file.folder)),
-            )
-            models += [
-                _at(
-                    file,
-                    f"models[{position}] ({spec.label})",
-                    lambda s=spec, d=data: _checked(s, d, [p for p, _ in probes], checked),
-                )
-                for spec in specs
-            ]
+            with _at(file, f"models[{position}]"):
+                specs = list(_model_specs(entry, seed, file.folder))
+            for spec in specs:
+                with _at(file, f"models[{position}] ({spec.label})"):
+                    models.append(_checked(spec, data, [p for p, _ in probes], checked))
         repeated = _first_repeated([model.label for model in models])
         if repeated is not None:
             raise ConfigurationError(
@@ -187,10 +177,11 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
     return Plan(file.name, task.task.title, tuple(steps.values()), task.expected, chosen)
 
 
-def _at(file: TaskFile, key: str, resolve: Callable[[], T]) -> T:
+@contextmanager
+def _at(file: TaskFile, key: str) -> Iterator[None]:
     """Say in which file and under which key a fault was found."""
     try:
-        return resolve()
+        yield
     except ConfigurationError as error:
         raise type(error)(f"{file.source}: {key}: {error}") from error.__cause__
     except RepgeoError as error:
@@ -253,11 +244,12 @@ def _dataset_spec(
 ) -> tuple[Dataset, DatasetSpec]:
     label, entry = variant
     found = registry.load("datasets", entry.name, folder=folder)
-    data = load_dataset(found.reference, entry.parameters, seed)
+    parameters, _ = locate_files(found.object, entry.parameters, folder=folder)
+    data = load_dataset(found.reference, parameters, seed)
     spec = DatasetSpec(
         label.replace(entry.name, _plain(entry.name), 1),
         found.reference,
-        entry.parameters,
+        parameters,
         seed,
         data.digest,
     )
@@ -269,9 +261,7 @@ def _plain(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def _model_specs(
-    entry: ModelEntry, task_seed: int, data: Dataset | None, folder: Path
-) -> Iterator[ModelSpec]:
+def _model_specs(entry: ModelEntry, task_seed: int, folder: Path) -> Iterator[ModelSpec]:
     label = entry.label or _plain(entry.name)
     found = registry.load("models", entry.name, folder=folder)
     for grid_label, point in _expand(entry, label):
@@ -285,12 +275,14 @@ def _model_specs(
             }
             objective = found_objective.identity
         weights = _weights_path(point.weights, folder)
+        parameters, files = locate_files(found.object, point.parameters, folder=folder)
         base = ModelSpec(
             label=grid_label,
             entry=label,
             reference=found.reference,
             factory=found.identity,
-            parameters=point.parameters,
+            parameters=parameters,
+            files=files,
             seed=task_seed if point.seed is None else point.seed,
             dtype=point.dtype,
             layers=point.layers,

@@ -60,6 +60,8 @@ class ModelSpec:
         The model seed.
     dtype
         "float32" or "float64".
+    files
+        Parameters that are files, by their digests.
     layers
         Named layers.
     recipe
@@ -82,7 +84,8 @@ class ModelSpec:
     factory: Mapping[str, str]
     parameters: Mapping[str, Any]
     seed: int
-    dtype: str
+    dtype: Literal["float32", "float64"]
+    files: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
     recipe: Mapping[str, Any] | None = None
     objective: Mapping[str, str] | None = None
@@ -100,7 +103,7 @@ class ModelSpec:
                 # the digest stands for as well.
                 "dataset": dataset.digest if dataset is not None else None,
                 "factory": self.factory,
-                "parameters": self.parameters,
+                "parameters": {**self.parameters, **self.files},  # a file counts by its digest
                 "seed": self.seed,
                 "dtype": self.dtype,
                 "recipe": self.recipe,

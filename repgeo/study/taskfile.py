@@ -209,12 +209,12 @@ def parse_task(
     overrides: Iterable[str] = (),
 ) -> TaskFile:
     """Validate a task given as a table (see `read_task`)."""
-    table = json.loads(json.dumps(table, default=str))
+    contents: dict[str, Any] = json.loads(json.dumps(table, default=str))
     for override in overrides:
-        _apply(table, override, source)
+        _apply(contents, override, source)
     try:
         # JSON mode: TOML arrays become tuples, integers become floats where a float is wanted.
-        task = Task.model_validate_json(json.dumps(table))
+        task = Task.model_validate_json(json.dumps(contents))
     except ValidationError as error:
         raise ConfigurationError(f"{source}: {describe(error, Task)}") from None
     return TaskFile(name, folder, source, task)

@@ -248,7 +248,8 @@ class Workspace:
         generator = derive_generator("train", step.id)
         if spec.recipe is None:
             module = build_module(spec, data)
-            module.fit(data, generator)
+            fit: Any = module.fit  # planned as a model that trains itself
+            fit(data, generator)
             keep("final", module.state_dict())
             return
         table = dict(spec.recipe)
