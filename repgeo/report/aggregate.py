@@ -259,7 +259,8 @@ def aggregate(
     shape = (len(heads), len(tops))
     entries = {(int(row), int(column)): Entry(ABSENT) for row, column in np.ndindex(shape)}
     groups = []
-    for members in grouped.values():
+    by_place = sorted(grouped.values(), key=lambda members: min((c, r) for r, c in members))
+    for members in by_place:
         compared, found = _compare_members(members)
         groups.append(compared)
         entries |= found

@@ -46,21 +46,20 @@ def _listed(seeds: Sequence[int]) -> str:
 
 
 def _seeds(table: Aggregate) -> list[str]:
-    groups = [group for group in table.groups if group.used]
+    full: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for group in table.groups:
+        if group.used and group.used == group.seeds:
+            full.setdefault(group.used, []).append(group.places[0])
     found = []
-    several = {group.used for group in groups if len(group.used) > 1}
-    if several:
-        usual = max(sorted(several), key=lambda seeds: sum(g.used == seeds for g in groups))
-        found.append(f"Values are means over the seeds {_listed(usual)}.")
-    if any(len(group.used) == 1 for group in groups):
-        single = sorted({group.used[0] for group in groups if len(group.used) == 1})
-        found.append(f"Of the seed {_listed(single)} alone where only that one counts.")
-    if len(found) == 1 and not several and len(single) == 1:
-        found = [f"Values are of the seed {single[0]} alone."]
+    for seeds, places in full.items():
+        what = "Values are" if len(full) == 1 else f"{_several(table, places)}: values are"
+        of = f"means over the seeds {_listed(seeds)}"
+        found.append(f"{what} {of if len(seeds) > 1 else f'of the seed {seeds[0]} alone'}.")
     short: dict[str, list[tuple[int, int]]] = {}
     for group in table.groups:
         if group.used != group.seeds and _compared(table, group):
-            text = f"{len(group.used)} of {len(group.seeds)} seeds ({_gaps(group)})"
+            which = f" ({_listed(group.used)})" if group.used else ""
+            text = f"{len(group.used)} of {len(group.seeds)} seeds{which}; {_gaps(group)}"
             short.setdefault(text, []).append(group.places[0])
     if short:
         found.append(

@@ -60,9 +60,9 @@ def standings(by_seed: Mapping[Name, Mapping[int, float]], direction: str) -> di
 
     The rule: the entry with the best mean over seeds is "best"; an entry is "tied" if the 95 %
     Student-t interval of its paired differences to the best contains 0. The level is not adjusted
-    for the number of entries. Where all are tied, none is marked. Below three seeds there is no such interval, so nothing is marked;
-    nor is a metric without direction. Where a difference is infinite, the entry is tied unless the
-    best is better at every seed.
+    for the number of entries. Nothing is marked where all are tied, where the metric has no
+    direction, and below three seeds, which give no such interval. Where a difference is infinite,
+    the entry is tied unless the best is better at every seed.
 
     Parameters
     ----------

@@ -47,6 +47,8 @@ _NEEDED: Final = (
     "error",
 )
 
+_NUMBERS: Final = ("value", "chance", "stderr", "ci_low", "ci_high", "n", "seed")
+
 
 @dataclass(frozen=True)
 class Record:
@@ -151,7 +153,7 @@ def with_sides(records: Iterable[Record]) -> list[Record]:
 
 
 def _column(frame: pd.DataFrame, name: str) -> list[Any]:
-    if COLUMNS[name] == "string":
+    if name not in _NUMBERS:
         return [str(value) for value in frame[name].astype("object").fillna("")]
     numbers = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
     return [None if math.isnan(value) else value for value in numbers.tolist()]

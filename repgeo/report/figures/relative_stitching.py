@@ -1,0 +1,144 @@
+"""The stitching matrix: accuracy of every encoder with every head, one panel per method."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from repgeo.errors import InputError
+from repgeo.report.aggregate import Aggregate, aggregate
+from repgeo.report.figures.style import MAP, axis_label
+from repgeo.report.labels import short_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from repgeo.report.figures import Arrays
+
+__all__ = ["draw", "size"]
+
+_PANELS_PER_ROW: Final = 3
+_KIND: Final = ("task", "dataset", "params", "metric", "at", "layer", "layer_b")
+
+
+def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
+    """Width and height of the figure in inches."""
+    panels = len(frame[[*_KIND]].drop_duplicates())
+    models = max(frame["model"].nunique(), frame["model_b"].nunique())
+    side = 0.46 * models + 1.5
+    columns = min(panels, _PANELS_PER_ROW)
+    return side * columns + 1.1, side * math.ceil(panels / _PANELS_PER_ROW) + 0.6
+
+
+def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
+    """Draw the matrix of each method: encoder of the row, head of the column.
+
+    Entries are means over the seeds that all encoders of a column have; a pair without a number is
+    hatched. All panels share one colour scale; the chance level is a line in the colour bar.
+
+    Parameters
+    ----------
+    frame
+        Finished rows of the probe.
+    arrays
+        Not needed here: the matrix is in the table.
+    axes
+        Where to draw.
+
+    Raises
+    ------
+    InputError
+        If the axes belong to no grid of subplots.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    figure, place = axes.get_figure(root=True), axes.get_subplotspec()
+    if figure is None or place is None:
+        raise InputError("A matrix per method needs axes that belong to a figure's grid.")
+    axes.remove()
+    table = aggregate(frame, rows=("model",), columns=("model_b", "at"))
+    panels = _panels(table)
+    matrices = {key: _matrix(table, columns) for key, columns in panels.items()}
+    finite = np.concatenate([matrix[np.isfinite(matrix)] for matrix in matrices.values()])
+    chances = [entry.chance for entry in table.entries.values() if entry.chance]
+    chance = sum(map(sum, chances)) / (2 * len(chances)) if chances else None
+    numbers = [*finite.tolist(), *([] if chance is None else [chance])] or [0.0, 1.0]
+    scale = Normalize(min(numbers), max(numbers))
+    wide = min(len(panels), _PANELS_PER_ROW)
+    grid = place.subgridspec(math.ceil(len(panels) / wide), wide)
+    drawn = []
+    for index, (key, columns) in enumerate(panels.items()):
+        panel = figure.add_subplot(grid[divmod(index, wide)])
+        heads = [table.columns[column].get("model_b") for column in columns]
+        _draw_matrix(matrices[key], scale, panel)
+        panel.set_title(_title(table, columns[0]))
+        panel.set_xticks(range(len(heads)), heads, rotation=45, ha="right", rotation_mode="anchor")
+        rows = [head.get("model") for head in table.rows]
+        panel.set_yticks(range(len(rows)), rows if index % wide == 0 else [""] * len(rows))
+        panel.set_xlabel("head of")
+        panel.set_ylabel("encoder of" if index % wide == 0 else "")
+        drawn.append(panel)
+    metric, unit = str(frame["metric"].iloc[0]), str(frame["unit"].iloc[0])
+    name = axis_label(f"{metric} (mean over seeds)", unit)
+    bar = figure.colorbar(ScalarMappable(scale, MAP), ax=drawn, label=name, shrink=0.85)
+    if chance is not None:
+        bar.ax.axhline(chance, color="#D55E00", linewidth=2)
+        bar.ax.annotate(
+            "chance",
+            (0, chance),
+            xycoords=("axes fraction", "data"),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=7,
+            color="#D55E00",
+        )
+
+
+def _panels(table: Aggregate) -> dict[tuple[str, ...], list[int]]:
+    panels: dict[tuple[str, ...], list[int]] = {}
+    for column, head in enumerate(table.columns):
+        panels.setdefault(tuple(head.get(name) for name in _KIND), []).append(column)
+    return panels
+
+
+def _matrix(table: Aggregate, columns: list[int]) -> np.ndarray:
+    matrix = np.full((len(table.rows), len(columns)), np.nan)  # (encoders, heads)
+    for row in range(len(table.rows)):
+        for place, column in enumerate(columns):
+            estimate = table.entries[row, column].estimate
+            if estimate is not None:
+                matrix[row, place] = estimate.value
+    return matrix
+
+
+def _title(table: Aggregate, column: int) -> str:
+    head = table.columns[column]
+    columns = table.columns
+    told = (short_json(head.get(n), [one.get(n) for one in columns]) for n in ("at", "params"))
+    varied = (
+        head.get(name)
+        for name in ("metric", "layer", "layer_b", "dataset")
+        if len({one.get(name) for one in columns}) > 1
+    )
+    return ", ".join(part for part in (*told, *varied) if part) or head.get("metric")
+
+
+def _draw_matrix(matrix: np.ndarray, scale: object, panel: Axes) -> None:
+    panel.set_facecolor("#eeeeee")
+    panel.imshow(np.ma.masked_invalid(matrix), cmap=MAP, norm=scale, aspect="equal")  # type: ignore[arg-type]
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+    for (row, column), value in np.ndenumerate(matrix):
+        if not np.isfinite(value):
+            panel.text(column, row, "none", ha="center", va="center", fontsize=7, color="#555555")
+            continue
+        shade = float(scale(value))  # type: ignore[operator]
+        colour = "white" if shade < 0.55 else "black"
+        text = f"{value:.2f}".removeprefix("0") if 0 <= value < 0.995 else f"{value:.2f}"
+        panel.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
