@@ -250,18 +250,18 @@ def aggregate(
     column_of = {index: column for column, (_, block) in enumerate(column_heads) for index in block}
     heads = tuple(head for head, _ in row_heads)
     tops = tuple(head for head, _ in column_heads)
-    grouped: dict[tuple[str, ...], dict[tuple[int, int], list[Record]]] = {}
+    members_of: dict[tuple[int, int], list[Record]] = {}
     for index, record in enumerate(records):
-        row, column = row_of[index], column_of[index]
+        members_of.setdefault((row_of[index], column_of[index]), []).append(record)
+    grouped: dict[tuple[str, ...], dict[tuple[int, int], list[Record]]] = {}
+    for (row, column), members in members_of.items():
         kind, other = (heads[row], tops[column]) if in_rows else (tops[column], heads[row])
-        group = grouped.setdefault(_group_key(kind, other), {})
-        group.setdefault((row, column), []).append(record)
+        grouped.setdefault(_group_key(kind, other), {})[row, column] = members
     shape = (len(heads), len(tops))
     entries = {(int(row), int(column)): Entry(ABSENT) for row, column in np.ndindex(shape)}
     groups = []
-    by_place = sorted(grouped.values(), key=lambda members: min((c, r) for r, c in members))
-    for members in by_place:
-        compared, found = _compare_members(members)
+    for group in sorted(grouped.values(), key=lambda places: min((c, r) for r, c in places)):
+        compared, found = _compare_members(group)
         groups.append(compared)
         entries |= found
     return Aggregate(
@@ -314,10 +314,11 @@ def _headers(
 
 def _header(names: tuple[str, ...], block: Sequence[int], records: Sequence[Record]) -> Header:
     constants = {}
+    first = records[block[0]]
     for dimension in (*KEY_COLUMNS, "side"):
-        values = {records[index].get(dimension) for index in block}
-        if len(values) == 1:
-            constants[dimension] = values.pop()
+        value = getattr(first, dimension)
+        if all(getattr(records[index], dimension) == value for index in block):
+            constants[dimension] = str(value)
     return Header(names, constants)
 
 

@@ -115,7 +115,7 @@ def mean_of(values: Sequence[float]) -> float:
     infinite = {value for value in values if math.isinf(value)}
     if infinite:
         return infinite.pop() if len(infinite) == 1 else math.nan
-    return float(np.mean(values))
+    return math.fsum(values) / len(values)
 
 
 def read_records(frame: pd.DataFrame) -> list[Record]:
