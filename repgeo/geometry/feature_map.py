@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from repgeo.errors import InputError
+from repgeo.geometry.layerwise import Chain, recorded_chain
 
 __all__ = ["MEMORY_BUDGET", "FeatureMap", "Map"]
 
@@ -43,6 +44,8 @@ class FeatureMap:
         n.
     bytes_per_sample
         Memory of what reverse mode keeps of one sample.
+    chain
+        The map as a chain of plain layers, where it is one.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class FeatureMap:
         self.x = self.x.to(torch.promote_types(x.dtype, one.dtype))
         own = self.x.element_size() * (self.x.shape[1] + self.features)
         self.bytes_per_sample = max(large - small, 0) + 2 * own
+        self.chain: Chain | None = recorded_chain(self, self.x[:2].clone())
 
     @property
     def inputs(self) -> int:

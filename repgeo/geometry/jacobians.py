@@ -11,9 +11,9 @@ from torch import Tensor
 from repgeo.errors import InputError, NonFiniteError, nearest
 from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, rows_within
 
-__all__ = ["Mode", "jacobian", "jacobian_chunks"]
+__all__ = ["Mode", "forward_slopes", "jacobian", "jacobian_chunks", "subspace_columns"]
 
-Mode: TypeAlias = Literal["auto", "forward", "reverse"]
+Mode: TypeAlias = Literal["auto", "forward", "reverse", "layerwise"]
 
 _MODES: Final[tuple[str, ...]] = get_args(Mode)
 _COPIES = 3  # of a chunk of Jacobians: itself, in float64, factorised
@@ -32,9 +32,10 @@ def jacobian(f: Map, x: Tensor, *, mode: Mode = "auto", chunk: int | None = None
     x
         Inputs `(B, ...)`, d numbers each.
     mode
-        "forward" (d passes that carry a tangent, no memory of activations), "reverse" (n backward
-        passes), or "auto": what costs less, and reverse where an operation of `f` has no
-        forward-mode derivative.
+        "layerwise" (products of the weights; for maps that are a chain of linear layers and
+        elementwise activation modules), "forward" (d passes that carry a tangent, no memory of
+        activations), "reverse" (n backward passes), or "auto": layerwise where possible, else what
+        costs less, and reverse where an operation of `f` has no forward-mode derivative.
     chunk
         How many samples are treated at a time; None chooses by memory. The values depend on it by
         rounding only.
@@ -47,15 +48,16 @@ def jacobian(f: Map, x: Tensor, *, mode: Mode = "auto", chunk: int | None = None
     Raises
     ------
     InputError
-        If shapes do not fit, `mode` is unknown, or samples act on each other (BatchNorm in
-        training mode).
+        If shapes do not fit, `mode` is unknown or not possible, or samples act on each other
+        (BatchNorm in training mode).
     NonFiniteError
         If a derivative is NaN or infinite.
 
     Notes
     -----
     Parameters are frozen and no graph for second derivatives is kept. Cost: about min(2 d, n)
-    forward passes of each sample, and the memory of the result.
+    forward passes of each sample; layerwise the cheapest order of matrix products (a shallow
+    network costs one scaling of its weights). Memory: that of the result.
 
     Examples
     --------
@@ -106,26 +108,30 @@ def jacobian_chunks(
     if chunk is not None and chunk < 1:
         raise InputError(f"chunk must be at least 1, got {chunk}.")
     feature_map = FeatureMap(f, x)
-    columns = _columns(subspace, feature_map)
+    columns = subspace_columns(subspace, feature_map)
     directions = feature_map.inputs if columns is None else columns.shape[-1]
-    forward = mode == "forward" or (mode == "auto" and 2 * directions <= feature_map.features)
-    element = feature_map.x.element_size()
+    way = _way(mode, feature_map, directions)
     held = _COPIES * 8 * feature_map.features * directions + feature_map.bytes_per_sample
-    if not forward and columns is not None:
-        held += element * feature_map.features * feature_map.inputs
+    if way == "layerwise" and feature_map.chain is not None:
+        held += 2 * 8 * feature_map.chain.width * directions
+    if way == "reverse" and columns is not None:
+        held += 8 * feature_map.features * feature_map.inputs
     size = chunk or rows_within(memory_budget, held)
     for start in range(0, len(feature_map.x), size):
         where = slice(start, min(start + size, len(feature_map.x)))
-        part = None if columns is None else columns[where] if columns.ndim == 3 else columns
-        if forward:
+        rows = feature_map.x[where]
+        part = columns[where] if columns is not None and columns.ndim == 3 else columns
+        if way == "forward":
             try:
-                made = _forward(feature_map, feature_map.x[where], part, memory_budget)
+                made = forward_slopes(feature_map, rows, part, memory_budget)
             except NotImplementedError:  # an operation without forward-mode derivative
                 if mode == "forward":
                     raise
-                forward = False
-        if not forward:
-            made = _reverse(feature_map, feature_map.x[where], memory_budget)
+                way = "reverse"
+        if way == "layerwise" and feature_map.chain is not None:
+            made = feature_map.chain.jacobian(rows, part)
+        elif way == "reverse":
+            made = _reverse(feature_map, rows, memory_budget)
             made = made if part is None else made @ part
         bad = ~torch.isfinite(made).flatten(1).all(dim=1)
         if bool(bad.any()):
@@ -136,7 +142,21 @@ def jacobian_chunks(
         yield where, made
 
 
-def _columns(subspace: Tensor | None, feature_map: FeatureMap) -> Tensor | None:
+def _way(mode: Mode, feature_map: FeatureMap, directions: int) -> Mode:
+    """How Jacobians are to be computed; cost decides where the mode does not."""
+    if mode == "layerwise" and feature_map.chain is None:
+        raise InputError(
+            "mode='layerwise' needs a map that is nothing but a chain of nn.Linear and elementwise "
+            "activation modules. Use mode='auto'."
+        )
+    if mode != "auto":
+        return mode
+    if feature_map.chain is not None:
+        return "layerwise"
+    return "forward" if 2 * directions <= feature_map.features else "reverse"
+
+
+def subspace_columns(subspace: Tensor | None, feature_map: FeatureMap) -> Tensor | None:
     """The subspace in the inputs' dtype, checked."""
     if subspace is None:
         return None
@@ -150,7 +170,7 @@ def _columns(subspace: Tensor | None, feature_map: FeatureMap) -> Tensor | None:
     return subspace.detach().to(feature_map.x)
 
 
-def _forward(
+def forward_slopes(
     feature_map: FeatureMap, x: Tensor, columns: Tensor | None, memory_budget: int
 ) -> Tensor:
     """J V `(b, n, k)` by tangents, several at once: each on a copy of the samples."""

@@ -22,7 +22,7 @@ from repgeo.geometry.determinants import (
 from repgeo.geometry.feature_map import MEMORY_BUDGET, Map
 from repgeo.geometry.jacobians import jacobian_chunks
 
-__all__ = ["VolumeKind", "VolumeReport", "log_volume", "volume_report"]
+__all__ = ["VolumeKind", "VolumeReport", "log_volume", "require_orthonormal", "volume_report"]
 
 VolumeSolver: TypeAlias = Literal["auto", "cholesky", "qr", "svd"]
 VolumeKind: TypeAlias = Literal["volume", "coarea", "truncated"]
@@ -165,7 +165,7 @@ def volume_report(
     if solver not in SOLVERS:
         raise InputError(f"Unknown solver {solver!r}. {nearest(solver, SOLVERS)}")
     if subspace is not None:
-        _require_orthonormal(subspace)
+        require_orthonormal(subspace)
     parts: list[LogDeterminants] = []
     shape = torch.Size()
     for _, jacobians in jacobian_chunks(f, x, subspace=subspace, memory_budget=memory_budget):
@@ -184,7 +184,14 @@ def volume_report(
     return VolumeReport(values, ranks, errors, kind, directions)
 
 
-def _require_orthonormal(subspace: Tensor) -> None:
+def require_orthonormal(subspace: Tensor) -> None:
+    """Refuse a subspace `(..., d, k)` whose columns are not orthonormal.
+
+    Raises
+    ------
+    InputError
+        Saying what to do.
+    """
     columns = subspace.detach().double()
     gram = columns.mT @ columns
     one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
