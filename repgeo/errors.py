@@ -1,4 +1,4 @@
-"""What repgeo raises: one family, whose messages say what was given, what is allowed, what to do."""
+"""What repgeo raises: one family; messages say what was given, what is allowed, what to do."""
 
 from __future__ import annotations
 

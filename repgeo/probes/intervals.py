@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special  # scipy.stats would cost every start over half a second
 
 from repgeo.errors import InputError
 from repgeo.probes.reading import Statistic
@@ -108,6 +108,10 @@ def over_seeds(values: np.ndarray) -> Estimate:
     return Estimate(mean, stderr, mean - half, mean + half, "t:seeds", n)
 
 
+def _student_quantile(degrees: int) -> float:
+    return float(special.stdtrit(degrees, (1 + LEVEL) / 2))
+
+
 def _median(samples: np.ndarray) -> float:
     return float(np.median(samples))
 
@@ -138,7 +142,7 @@ def _student(samples: np.ndarray, clusters: np.ndarray | None) -> Estimate:
 
 def _wilson(samples: np.ndarray) -> Estimate:
     n, share = len(samples), float(samples.mean())
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    z = float(special.ndtri((1 + LEVEL) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     stderr = math.sqrt(share * (1 - share) / n)
@@ -149,7 +153,7 @@ def _wilson(samples: np.ndarray) -> Estimate:
 def _median_by_order(samples: np.ndarray) -> Estimate:
     n, value = len(samples), _median(samples)
     # The number of samples below the true median is binomial(n, 1/2): exact and distribution-free.
-    below = int(stats.binom.ppf((1 - LEVEL) / 2, n, 0.5))
+    below = int(np.searchsorted(special.bdtr(np.arange(n + 1), n, 0.5), (1 - LEVEL) / 2))
     if below < 1:  # fewer than six samples: no pair of order statistics reaches the level
         return Estimate(value, n=n)
     ordered = np.sort(samples)
@@ -164,18 +168,32 @@ def _bootstrap(
     rng: np.random.Generator,
 ) -> Estimate:
     n, value = len(samples), float(statistic(samples))
-    labels = np.arange(n) if clusters is None else clusters
-    order = np.argsort(labels, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(labels))[:-1])
-    if len(members) < 2 or not math.isfinite(value):
+    units = n if clusters is None else int(clusters.max()) + 1
+    if units < 2 or not math.isfinite(value):
         return Estimate(value, n=n)
-    drawn = np.empty(RESAMPLES)
-    for b in range(RESAMPLES):
-        chosen = rng.integers(len(members), size=len(members))
-        drawn[b] = statistic(samples[np.concatenate([members[i] for i in chosen])])
-    drawn = drawn[np.isfinite(drawn)]
+    drawn = np.array(
+        [statistic(samples[rows]) for rows in _resampled_rows(units, clusters, rng)],
+        dtype=np.float64,
+    )
+    drawn = drawn[~np.isnan(drawn)]  # the statistic is not defined on every resample
     if len(drawn) < RESAMPLES // 2:
         return Estimate(value, n=n)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    # Order statistics: between minus infinity and a number nothing can be interpolated.
+    levels = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    low, high = np.quantile(drawn, levels, method="inverted_cdf")
+    stderr = float(drawn.std(ddof=1)) if np.isfinite(drawn).all() else None
     kind = "bootstrap:samples" if clusters is None else "bootstrap:clusters"
-    return Estimate(value, float(drawn.std(ddof=1)), float(low), float(high), kind, n)
+    return Estimate(value, stderr, float(low), float(high), kind, n)
+
+
+def _resampled_rows(
+    units: int, clusters: np.ndarray | None, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The rows of each resample: as many units as there are, drawn with repetition."""
+    if clusters is None:
+        for _ in range(RESAMPLES):
+            yield rng.integers(units, size=units)
+        return
+    members = np.split(np.argsort(clusters, kind="stable"), np.cumsum(np.bincount(clusters))[:-1])
+    for _ in range(RESAMPLES):
+        yield np.concatenate([members[unit] for unit in rng.integers(units, size=units)])

@@ -80,7 +80,8 @@ class _Inside:
             _limit_memory(setting.limits.memory)
         self.timeout = setting.limits.timeout
         self.log = os.open(f"{place}.log", os.O_RDWR | os.O_CREAT, 0o600)
-        self.where = os.open(f"{place}.where", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        # Not emptied: what the process before this one wrote tells how it ended.
+        self.where = os.open(f"{place}.where", os.O_RDWR | os.O_CREAT, 0o600)
         for stream in (1, 2):  # what a step prints belongs to its log, not between our lines
             os.dup2(self.log, stream)
         faulthandler.enable(file=self.log)
