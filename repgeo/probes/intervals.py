@@ -7,7 +7,6 @@ All intervals are at 95 %.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -104,7 +103,7 @@ def over_seeds(values: np.ndarray) -> Estimate:
     if n < 3 or not np.isfinite(values).all():
         return Estimate(mean, n=n)
     stderr = float(values.std(ddof=1)) / math.sqrt(n)
-    half = _t_quantile(n - 1) * stderr
+    half = _student_quantile(n - 1) * stderr
     return Estimate(mean, stderr, mean - half, mean + half, "t:seeds", n)
 
 
@@ -114,11 +113,6 @@ def _student_quantile(degrees: int) -> float:
 
 def _median(samples: np.ndarray) -> float:
     return float(np.median(samples))
-
-
-@functools.cache  # a table asks for the same few degrees of freedom thousands of times
-def _t_quantile(degrees: int) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, degrees))
 
 
 def _student(samples: np.ndarray, clusters: np.ndarray | None) -> Estimate:
@@ -136,7 +130,7 @@ def _student(samples: np.ndarray, clusters: np.ndarray | None) -> Estimate:
     if groups < 2:
         return Estimate(value, n=n)
     stderr = math.sqrt(groups / (groups - 1) * float((sums**2).sum())) / n
-    half = _t_quantile(groups - 1) * stderr
+    half = _student_quantile(groups - 1) * stderr
     return Estimate(value, stderr, value - half, value + half, kind, n)
 
 
