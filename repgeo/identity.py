@@ -16,7 +16,8 @@ __all__ = ["canonical_json", "derive_generator", "derive_seed", "digest", "file_
 def canonical_json(value: Any) -> str:
     """The one JSON text of a value: keys sorted, no spaces, infinities as words.
 
-    Two values that compare equal as parsed JSON have the same text, on every machine.
+    The same on every machine, whatever the order of keys. An integer and a float are two values:
+    1 is not 1.0.
 
     Examples
     --------

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -107,9 +108,10 @@ def check_probe(probe: Probe, *, seed: int = 0, invariances: bool = True) -> Rep
         _check_oracle(probe, case, number, report)
     if invariances:
         cases = [("own case", _in_float64(case)) for case in own] + list(_standard_cases(probe))
+        trials = [(name, _Trial(probe, case, seed)) for name, case in cases]
         for metric in probe.metrics:
             for declaration in sorted(probe.invariances(metric)):
-                _check_invariance(probe, metric, declaration, cases, seed, report)
+                _check_invariance(probe, metric, declaration, trials, report)
     if not report.oracles and not report.invariances:
         report.faults.append("no check was executed: give it oracles() or declare invariances")
     return report
@@ -162,7 +164,10 @@ def _values(probe: Probe, case: Case, moves: tuple[Move, Move] | None) -> dict[K
         subjects.append(subject)
     prepared: list[dict[str, Tensor]] = []
     if probe.arity == 2:
-        prepared = [prepare(probe, subject, data, context) for subject in subjects]
+        prepared = [
+            prepare(probe, subject, data, context, sides=[side])
+            for side, subject in enumerate(subjects)
+        ]
     measured = measure(probe, subjects, prepared, data, context)
     return {_key(value): value.estimate.value for value in measured.values}
 
@@ -171,21 +176,49 @@ def _key(value: Value) -> Key:
     return value.metric, value.at, value.layer, value.layer_b
 
 
+class _Trial:
+    """A case under moves; each run serves all metrics."""
+
+    def __init__(self, probe: Probe, case: Case, seed: int) -> None:
+        self._probe = probe
+        self._case = case
+        self._seed = seed
+        self._controls: dict[str, dict[Key, float]] = {}
+        self._moved: dict[str, list[dict[Key, float]]] = {}
+
+    @cached_property
+    def base(self) -> dict[Key, float]:
+        """The readings as they are."""
+        return _values(self._probe, self._case, None)
+
+    def control(self, declaration: str) -> dict[Key, float]:
+        """The readings once what the group keeps is destroyed."""
+        if declaration not in self._controls:
+            move = _control(declaration, self._seed, self._case)
+            self._controls[declaration] = _values(self._probe, self._case, move)
+        return self._controls[declaration]
+
+    def moved(self, declaration: str) -> list[dict[Key, float]]:
+        """The readings under random elements of the group."""
+        if declaration not in self._moved:
+            moves = _moves(self._probe, declaration, self._seed, self._case)
+            self._moved[declaration] = [_values(self._probe, self._case, pair) for pair in moves]
+        return self._moved[declaration]
+
+
 def _check_invariance(
     probe: Probe,
     metric: str,
     declaration: str,
-    cases: Sequence[tuple[str, Case]],
-    seed: int,
+    trials: Sequence[tuple[str, _Trial]],
     report: Report,
 ) -> None:
     told = 0
     what = f"{metric} under {declaration}"
-    for name, case in cases:
+    for name, trial in trials:
         try:
-            base = _of(metric, _values(probe, case, None))
-            control = _values(probe, case, _control(declaration, seed, case))
-            moved = [_values(probe, case, pair) for pair in _moves(probe, declaration, seed, case)]
+            base = _of(metric, trial.base)
+            control, moved = trial.control(declaration), trial.moved(declaration)
         except InputError as error:
             text = f"{name}: {error}"
             if text not in report.inapplicable:

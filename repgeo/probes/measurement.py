@@ -78,18 +78,32 @@ def _layer_names(layer: str, subjects: Iterable[Subject]) -> list[str]:
 
 
 def prepare(
-    probe: Probe, subject: Subject, data: Dataset | None, context: Context
+    probe: Probe,
+    subject: Subject,
+    data: Dataset | None,
+    context: Context,
+    *,
+    sides: Iterable[int] = (0, 1),
 ) -> dict[str, Tensor]:
     """What a pair probe prepares of one model, at each layer that a pair may ask for.
 
-    The model may stand on either side of a pair; the tensors of a layer have the prefix "layer/".
+    The tensors of a layer have the prefix "layer/".
+
+    Parameters
+    ----------
+    probe, subject, data, context
+        As for `measure`.
+    sides
+        Where the model may stand in a pair: 0 for the first model, 1 for the second.
     """
     require(probe, subject)
-    names: list[str] = []
-    for layer in dict.fromkeys([probe.cut, probe.other_cut]):
-        names += [name for name in _layer_names(layer, [subject]) if name not in names]
-    if ALL_LAYERS in (probe.cut, probe.other_cut) and data is not None:
-        subject.encode_layers(names, data.test.x)
+    cuts = (probe.cut, probe.other_cut)
+    if ALL_LAYERS in cuts:
+        names = _layer_names(ALL_LAYERS, [subject])
+        if data is not None:
+            subject.encode_layers(names, data.test.x)
+    else:
+        names = list(dict.fromkeys(cuts[side] for side in sides))
     prepared: dict[str, Tensor] = {}
     for name in names:
         made = probe.prepare(subject.cut(name), cast("Dataset", data), context)
@@ -179,7 +193,7 @@ def _finish(
     probe: Probe, reading: Reading, layers: tuple[str, str], data: Dataset | None, context: Context
 ) -> Value:
     metric = probe.metric(reading.metric)
-    at = canonical_json(dict(reading.at)) if reading.at else ""
+    at = _coordinates(probe, reading)
     where = f"{probe.name}.{reading.metric}" + (f" at {at}" if at else "")
     found = _estimate(reading, where, data, context, at)
     if math.isnan(found.value):
@@ -189,6 +203,18 @@ def _finish(
     chance = metric.chance if reading.chance is None else float(reading.chance)
     layer = reading.layer if reading.layer is not None else layers[0]
     return Value(reading.metric, at, found, metric.unit, metric.direction, chance, layer, layers[1])
+
+
+def _coordinates(probe: Probe, reading: Reading) -> str:
+    if not reading.at:
+        return ""
+    for key, value in reading.at.items():
+        if not isinstance(value, str | int | float) or value != value:
+            raise InputError(
+                f"The reading {probe.name}.{reading.metric} has at[{key!r}] = {value!r}; allowed: "
+                "strings, Python numbers, booleans."
+            )
+    return canonical_json(dict(reading.at))
 
 
 def _estimate(

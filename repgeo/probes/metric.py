@@ -58,11 +58,11 @@ class Metric:
     --------
     >>> Metric(direction="higher", range=(0.0, 1.0)).contains(1.5)
     False
-    >>> Metric(invariant_to={"codes:ortogonal"})
+    >>> Metric(invariant_to={"labels:relabeling"})
     Traceback (most recent call last):
         ...
-    repgeo.errors.ConfigurationError: Unknown invariance 'codes:ortogonal'. Did you mean \
-'codes:orthogonal'?
+    repgeo.errors.ConfigurationError: Unknown invariance 'labels:relabeling'. Did you mean \
+'labels:relabelling'?
     """
 
     unit: str = ""

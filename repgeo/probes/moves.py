@@ -17,9 +17,10 @@ from torch import Tensor
 
 from repgeo.datasets.dataset import Dataset, Split
 from repgeo.datasets.samples import Samples, count
-from repgeo.errors import InputError
+from repgeo.errors import ConfigurationError, InputError, nearest
 from repgeo.identity import derive_generator
 from repgeo.models.loaded import Epoch, LoadedModel
+from repgeo.probes.metric import GROUPS
 from repgeo.probes.subject import Subject
 
 __all__ = ["Move", "MovedSubject", "move_for"]
@@ -202,10 +203,17 @@ def move_for(
 
     Raises
     ------
+    ConfigurationError
+        If there is no such group.
     InputError
         If the data have nothing that it could act on.
     """
     where, _, group = declaration.partition(":")
+    if group not in GROUPS.get(where, ()):
+        known = [f"{place}:{name}" for place, names in GROUPS.items() for name in names]
+        raise ConfigurationError(
+            f"Unknown invariance {declaration!r}. {nearest(declaration, known)}"
+        )
     if where == "labels":
         return _on_labels(classes, seed, control)
     make = {

@@ -102,6 +102,11 @@ class Probe(BaseModel):
         metrics = getattr(cls, "metrics", None)
         if not isinstance(metrics, Mapping) or not metrics:
             raise ConfigurationError(f"The probe {label} needs `metrics`, a dict name -> Metric.")
+        for key, metric in metrics.items():
+            if not isinstance(metric, Metric):
+                raise ConfigurationError(
+                    f"The probe {label}: metrics[{key!r}] must be a Metric, got {metric!r}."
+                )
         if cls.arity not in (1, 2):
             raise ConfigurationError(f"The probe {label} has arity {cls.arity}; allowed: 1, 2.")
 

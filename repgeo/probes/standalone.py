@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,18 @@ from repgeo.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["dataset_from_arrays", "dtype_name", "measure_loaded", "measure_standalone"]
+__all__ = [
+    "Preparations",
+    "dataset_from_arrays",
+    "dtype_name",
+    "measure_loaded",
+    "measure_standalone",
+]
 
 TEST_FRACTION = 0.3
+
+#: What was prepared: by the model's id (of living objects) and layer.
+Preparations: TypeAlias = dict[tuple[int, str], dict[str, Tensor]]
 
 
 def dataset_from_arrays(
@@ -79,9 +88,24 @@ def dtype_name(model: LoadedModel) -> str:
 
 
 def measure_loaded(
-    probe: Probe, models: list[LoadedModel], data: Dataset, seed: int, codes: MemoryCodes
+    probe: Probe,
+    models: list[LoadedModel],
+    data: Dataset,
+    seed: int,
+    codes: MemoryCodes,
+    preparations: Preparations | None = None,
 ) -> Measured:
-    """Run a probe on loaded models in this process; errors are raised."""
+    """Run a probe on loaded models in this process; errors are raised.
+
+    Parameters
+    ----------
+    probe, models, data, seed
+        What is measured.
+    codes
+        Where codes are shared between probes.
+    preparations
+        Where what a pair probe prepares is shared between its pairs: one for each probe and seed.
+    """
     cell = digest([probe.name, str(probe.version), probe.parameters(), data.digest, seed])
     context = Context(data.digest, seed, cell)
     layers = [probe.cut, probe.other_cut][: probe.arity]
@@ -97,7 +121,13 @@ def measure_loaded(
     ]
     prepared: list[dict[str, Tensor]] = []
     if probe.arity == 2:
-        prepared = [prepare(probe, subject, data, context) for subject in subjects]
+        known: Preparations = {} if preparations is None else preparations
+        for side, (model, layer) in enumerate(zip(models, layers, strict=True)):
+            if (id(model), layer) not in known:
+                known[id(model), layer] = prepare(
+                    probe, subjects[side], data, context, sides=[side]
+                )
+            prepared.append(known[id(model), layer])
     return measure(probe, subjects, prepared, data, context)
 
 
@@ -146,10 +176,11 @@ def measure_standalone(
     with ExitStack() as stack:
         for module in dict.fromkeys(modules):
             stack.enter_context(frozen_view(module))
-        models = [
-            LoadedModel(module, label, dict(layers or {}))
+        loaded = {
+            module: LoadedModel(module, label, dict(layers or {}))
             for module, label in zip(modules, labels, strict=True)
-        ]
+        }
+        models = [loaded[module] for module in modules]
         try:
             measured = measure_loaded(probe, models, data, seed, MemoryCodes())
         except LayerError as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from repgeo.datasets.samples import Samples, count, map_samples, sample_bytes, take
 from repgeo.errors import LayerError, NonFiniteError, UnsupportedError
-from repgeo.models.cutting import resolve_layer, run_from, run_to
+from repgeo.models.cutting import OUTPUT, resolve_layer, run_from, run_to
 from repgeo.models.loaded import Epoch, LoadedModel
 
 __all__ = ["ALIGNMENT", "CodeStore", "MemoryCodes", "Subject", "in_chunks"]
@@ -48,6 +48,11 @@ def in_chunks(
 
 def _repeat_last(tensor: Tensor, times: int) -> Tensor:
     return torch.cat([tensor, tensor[-1:].expand(times, *tensor.shape[1:])])
+
+
+def _as_rows(codes: Tensor) -> Tensor:
+    """Codes `(n, ...)` as `(n, features)`; numbers `(n,)` as one feature."""
+    return codes.reshape(len(codes), -1)
 
 
 class CodeStore(Protocol):
@@ -126,7 +131,7 @@ class Subject:
         self._codes = codes if codes is not None else MemoryCodes()
         self._memory_budget = memory_budget
         self._shape: torch.Size | None = None
-        self._cut_is_checked = False
+        self._reads_batch_size = False
 
     @cached_property
     def _model(self) -> LoadedModel:
@@ -231,7 +236,7 @@ class Subject:
         if codes is None:
             codes = self._evaluate(x, [self._path])[self._path]
             self._codes.put(self._model, self._path, x, codes)
-        return codes.flatten(1)
+        return _as_rows(codes)
 
     def encode_layers(self, names: Iterable[str], x: Samples) -> None:
         """Compute the codes of several layers in one forward pass, for `encode` to find."""
@@ -254,11 +259,19 @@ class Subject:
             If a value is NaN or infinite.
         """
         values = self._evaluate(x, list(dict.fromkeys([self._path, ""])))
-        return values[self._path].flatten(1), values[""]
+        return _as_rows(values[self._path]), values[""]
 
     def _evaluate(self, x: Samples, paths: list[str]) -> dict[str, Tensor]:
         def forward(batch: Samples) -> dict[str, Tensor]:
-            return run_to(self.module, paths, self._fit(batch))
+            found = run_to(self.module, paths, self._fit(batch))
+            for path, value in found.items():
+                if value.ndim == 0 or len(value) != count(batch):
+                    raise LayerError(
+                        f"The layer {path or OUTPUT!r} of {self.label!r} gives the shape "
+                        f"{tuple(value.shape)} for {count(batch)} samples: the first axis must be "
+                        "the sample."
+                    )
+            return found
 
         with torch.no_grad():
             values = in_chunks(forward, x, memory_budget=self._memory_budget)
@@ -277,7 +290,7 @@ class Subject:
 
         Works under `torch.func` (jvp, vjp, jacrev, vmap over a batch of one).
         """
-        return run_to(self.module, [self._path], self._fit(x))[self._path].flatten(1)
+        return _as_rows(run_to(self.module, [self._path], self._fit(x))[self._path])
 
     def head(self, z: Tensor) -> Tensor:
         """The rest of the network, from codes `(n, features)` to outputs, differentiable.
@@ -293,31 +306,40 @@ class Subject:
             return z
         if self._samples is None:
             raise UnsupportedError("The head needs the shape of the inputs, so a [dataset].")
-        template = self._fit(take(self._samples, slice(0, 1)))
         if self._shape is None:
-            self._shape = self._checked_shape(self._samples, template)
+            self._shape = self._checked_shape(self._samples)
         z = self._fit(z)
+        template = self._template(self._samples, len(z) if self._reads_batch_size else 1)
         return run_from(self.module, self._path, z.reshape(len(z), *self._shape[1:]), template)
 
+    def _template(self, samples: Samples, rows: int) -> Samples:
+        """What the part before the layer runs on: the first sample, `rows` times."""
+        first = take(samples, slice(0, 1))
+        if count(samples) == 1:  # something else than the sample that the cut is checked with
+            first = map_samples(torch.zeros_like, first)
+        repeated: Samples = self._fit(map_samples(partial(_repeat_last, times=rows - 1), first))
+        return repeated
+
     @torch.no_grad()
-    def _checked_shape(self, samples: Samples, template: Samples) -> torch.Size:
+    def _checked_shape(self, samples: Samples) -> torch.Size:
         """The native shape of the codes, once it is sure that the layer cuts the network."""
         n = count(samples)
-        few = self._fit(take(samples, slice(max(0, n - 3), n)))
-        both = run_to(self.module, [self._path, ""], few)
+        few = take(samples, slice(max(0, n - 3), n))
+        both = run_to(self.module, [self._path, ""], self._fit(few))
         codes, output = both[self._path], both[""]
-        try:
-            joined = run_from(self.module, self._path, codes, template)
-        except RuntimeError as error:  # batches of two sizes meet: a connection goes around
-            raise self._not_a_cut() from error
         scale = output.abs().max().clamp(min=1.0)
-        tolerance = 1e-4 if output.dtype == torch.float32 else 1e-8
-        if joined.shape != output.shape or (joined - output).abs().max() > tolerance * scale:
-            raise self._not_a_cut()
-        return codes.shape
-
-    def _not_a_cut(self) -> LayerError:
-        return LayerError(
+        inexact = output.is_floating_point() or output.is_complex()
+        tolerance = torch.finfo(output.dtype).eps ** 0.5 if inexact else 0.0
+        for rows in (1, count(few)):  # one is enough, unless the network reads the batch size of x
+            try:
+                joined = run_from(self.module, self._path, codes, self._template(samples, rows))
+            except RuntimeError:  # batches of two sizes met
+                continue
+            same_shape = joined.shape == output.shape
+            if same_shape and (joined - output).abs().max() <= tolerance * scale:
+                self._reads_batch_size = rows > 1
+                return codes.shape
+        raise LayerError(
             f"The layer {self.layer!r} of {self.label!r} does not cut the network: its output does "
             "not depend on that layer alone (a connection goes around it). Choose a later layer."
         )

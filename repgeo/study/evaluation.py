@@ -14,7 +14,12 @@ from repgeo.models.cutting import as_module
 from repgeo.models.loaded import LoadedModel, frozen_view
 from repgeo.probes.probe import Probe
 from repgeo.probes.rows import probe_columns, rows, to_frame
-from repgeo.probes.standalone import dataset_from_arrays, dtype_name, measure_loaded
+from repgeo.probes.standalone import (
+    Preparations,
+    dataset_from_arrays,
+    dtype_name,
+    measure_loaded,
+)
 from repgeo.probes.subject import MemoryCodes
 from repgeo.version import __version__
 
@@ -87,8 +92,9 @@ def evaluate(
             dataset, split = _dataset(data, train, fits, seed)
             codes = MemoryCodes()
             for probe in chosen:
+                made: Preparations = {}
                 for group in itertools.product(loaded, repeat=probe.arity):
-                    records += _measure(probe, list(group), dataset, seed, codes)
+                    records += _measure(probe, list(group), dataset, seed, codes, made)
     frame = to_frame(records)
     frame.attrs["split"] = split
     return frame
@@ -104,7 +110,12 @@ def _dataset(data: Any, train: Any, fits: bool, seed: int) -> tuple[Dataset, str
 
 
 def _measure(
-    probe: Probe, group: list[LoadedModel], data: Dataset, seed: int, codes: MemoryCodes
+    probe: Probe,
+    group: list[LoadedModel],
+    data: Dataset,
+    seed: int,
+    codes: MemoryCodes,
+    made: Preparations,
 ) -> Iterator[dict[str, Any]]:
     shared = {
         "dataset": data.name,
@@ -117,7 +128,7 @@ def _measure(
         **probe_columns(probe),
     }
     try:
-        measured = measure_loaded(probe, group, data, seed, codes)
+        measured = measure_loaded(probe, group, data, seed, codes, made)
     except Exception as error:  # noqa: BLE001 - any failure is a row
         status = "unsupported" if isinstance(error, UnsupportedError) else "failed"
         text = " ".join(str(error).split())
