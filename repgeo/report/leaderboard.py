@@ -150,7 +150,8 @@ def _probe_heads(table: Aggregate) -> str:
 
 def _head(table: Aggregate, column: int, position: int, firsts: Iterable[int]) -> str:
     first, *rest = head_parts(table, table.columns[column])
-    name = html.escape(f"{first} {unit_text(table, column=column)}".strip())
+    unit = unit_text(table, column=column)
+    name = html.escape(first) + ("&nbsp;" * bool(unit)) + html.escape(unit)
     lines = [line for part in rest for line in part.split(" ")]  # narrow columns
     small = "".join(f"<small>{html.escape(line)}</small>" for line in lines)
     directions = {table.entries[row, column].direction for row in range(len(table.rows))}

@@ -34,6 +34,10 @@ def matrices_html(frame: pd.DataFrame) -> str:
     kinds: dict[tuple[str, ...], list[int]] = {}
     for column, head in enumerate(table.columns):
         kinds.setdefault(tuple(head.get(name) for name in _KIND), []).append(column)
+    # Second models in the order of the first ones, so that the diagonal is one.
+    order = {head.get("model"): row for row, head in enumerate(table.rows)}
+    for columns in kinds.values():
+        columns.sort(key=lambda c: order.get(table.columns[c].get("model_b"), len(order)))
     blocks = [_matrix(table, columns) for columns in kinds.values()]
     return "\n".join(['<div class="matrices">', *blocks, "</div>", _LEGEND])
 

@@ -22,13 +22,16 @@ INTERVALS: Final = {
 }
 
 
-def footnotes(table: Aggregate) -> list[str]:
-    """The sentences below a table, in a fixed order; only those that apply."""
+def footnotes(table: Aggregate, *, best: str = "Bold") -> list[str]:
+    """The sentences below a table, in a fixed order; only those that apply.
+
+    `best` is what sets off the best entry.
+    """
     return [
         *_seeds(table),
         *_intervals(table),
         *_pairs(table),
-        *_marks(table),
+        *_marks(table, best),
         *_left_out(table),
     ]
 
@@ -149,11 +152,11 @@ def _pairs(table: Aggregate) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _marks(table: Aggregate) -> list[str]:
+def _marks(table: Aggregate, best: str) -> list[str]:
     entries = table.entries.values()
     if any(entry.mark for entry in entries):
         return [
-            "Bold is the best mean; ≈ is not distinguishable from it: the 95 % Student-t interval "
+            f"{best} is the best mean; ≈ is not distinguishable from it: the 95 % Student-t interval "
             "of the paired differences over seeds contains 0 (not adjusted for the number of "
             "models). Where nothing can be told from the best, nothing is marked."
         ]

@@ -134,8 +134,8 @@ def as_text(table: Aggregate, width: int = 100) -> str:
     parts = []
     for sheet in _sheets(table):
         parts += _text_blocks(sheet, width)
-    notes = [_wrapped(note, width) for note in footnotes(table)]
-    return "\n\n".join([*parts, "\n".join(notes).replace("Bold is", "* is")]).rstrip() + "\n"
+    notes = [_wrapped(note, width) for note in footnotes(table, best="*")]
+    return "\n\n".join([*parts, "\n".join(notes)]).rstrip() + "\n"
 
 
 def failures(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@ import builtins
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 from synthetic_study import digits, failed, with_faults
@@ -46,8 +47,9 @@ def test_distribution_shows_median_and_rank_loss():
     axes = new_figure().add_subplot()
     pullback_volume.draw(frame, cells.__getitem__, axes)
     labels = [text.get_text() for text in axes.get_yticklabels()]
-    # Untrained twins stand right below their trained ones.
-    assert labels[:4] == ["mlp", "mlp-untrained", "cnn", "cnn-untrained"]
+    # Untrained twins stand right below their trained ones and the replicas of these.
+    replicas = ["mlp", "mlp#0", "mlp#1", "mlp#2"]
+    assert labels[:6] == [*replicas, "mlp-untrained", "cnn"]
     assert axes.get_xlabel() == "log-volume [nats]"
     mine = [cells[cell]["0/samples"] for cell in frame[frame.model == "mlp"]["cell"]]
     dots = [line for line in axes.lines if line.get_marker() == "o"]
@@ -72,6 +74,22 @@ def test_unlike_layers_are_lines_of_their_own():
     pullback_volume.draw(frame, stored(frame).__getitem__, axes)
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels == ["mlp block1", "mlp encoder"]
+
+
+def test_where_all_lose_rank_the_ranks_are_drawn():
+    frame = of_probe(digits(), "pullback_volume").copy()
+    frame["at"] = ['{"kind":"volume"}' if m == "cnn" else '{"kind":"coarea"}' for m in frame.model]
+    ranks = frame.assign(metric="rank", unit="", value=7.0)
+    both = pd.concat([frame, ranks]).sort_index(kind="stable").reset_index(drop=True)
+    flat = {"0/samples": np.full(9, -np.inf), "1/samples": np.full(9, 7.0)}
+    axes = new_figure().add_subplot()
+    pullback_volume.draw(both, lambda cell: flat, axes)
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert {dot.get_xdata()[0] for dot in dots} == {7.0}
+    assert "minus infinity everywhere" in axes.get_xlabel()
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert "cnn kind=volume" in labels
+    assert len(labels) == frame["model"].nunique()
 
 
 def test_stitching_matrix_shows_the_means(tmp_path):

@@ -33,13 +33,14 @@ class _Cloud:
     """The stored samples of one model: log-volumes `(n,)`, and points `(n, 2)` where there are."""
 
     model: str
+    label: str  # the model, and what else tells it apart from the others drawn
     values: np.ndarray
     points: np.ndarray | None
 
 
 def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
     """Width and height of the figure in inches."""
-    clouds = _clouds(frame, arrays)
+    _, clouds = _drawn(frame, arrays)
     if _in_plane(clouds):
         columns = min(len(clouds), _PANELS_PER_ROW)
         return 2.3 * columns + 1.2, 2.1 * math.ceil(len(clouds) / _PANELS_PER_ROW) + 0.5
@@ -53,7 +54,8 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     all with one colour scale. Otherwise each model is a line with the spread of its samples over
     all seeds: a thin line from the 5th to the 95th percentile, a bar from the 25th to the 75th, a
     dot at the median; untrained twins stand below their trained ones, hollow. Points where the map
-    loses rank (log-volume minus infinity) are counted at the side, not drawn.
+    loses rank (log-volume minus infinity) are counted at the side, not drawn; where no model has
+    any other point, the ranks are drawn instead.
 
     Parameters
     ----------
@@ -69,28 +71,43 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     InputError
         If no cell has stored samples.
     """
-    clouds = _clouds(frame, arrays)
+    label, clouds = _drawn(frame, arrays)
     if not clouds:
         raise InputError("No cell of 'pullback_volume' has stored samples: nothing to draw.")
-    label = axis_label(str(frame["metric"].iloc[0]).replace("_", "-"), str(frame["unit"].iloc[0]))
     if _in_plane(clouds):
         _maps(clouds, label, axes)
     else:
         _spreads(clouds, label, axes)
 
 
-def _clouds(frame: pd.DataFrame, arrays: Arrays) -> list[_Cloud]:
-    first = frame.iloc[0]
-    rows = frame.loc[(frame["metric"] == first["metric"]) & (frame["at"] == first["at"])]
-    varied = [name for name in ("dataset", "layer", "params") if rows[name].nunique() > 1]
+def _drawn(frame: pd.DataFrame, arrays: Arrays) -> tuple[str, list[_Cloud]]:
+    """The label of the axis, and what is drawn along it."""
+    unit = str(frame.loc[frame["metric"] == "log_volume", "unit"].max())
+    clouds = _clouds(frame, "log_volume", arrays)
+    if any(np.isfinite(cloud.values).any() for cloud in clouds):
+        return axis_label("log-volume", unit), clouds
+    ranks = _clouds(frame, "rank", arrays)
+    if ranks:
+        return "rank of the Jacobian (the log-volume is minus infinity everywhere)", ranks
+    return axis_label("log-volume", unit), clouds
+
+
+def _clouds(frame: pd.DataFrame, metric: str, arrays: Arrays) -> list[_Cloud]:
+    rows = frame.loc[frame["metric"] == metric]
+    if not len(rows):
+        return []
+    varied = [n for n in ("dataset", "layer", "params", "at") if rows[n].nunique() > 1]
     found = []
     for key, part in rows.groupby(["model", *varied], sort=False):
-        told = [str(key[0]), *map(str, key[1:])]
-        if "params" in varied:
-            told[-1] = short_json(told[-1], [str(text) for text in rows["params"].unique()])
-        cloud = _cloud(" ".join(word for word in told if word), part, frame, arrays)
-        if len(cloud.values):
-            found.append(cloud)
+        told = [str(key[0])]
+        for name, value in zip(varied, key[1:], strict=True):
+            among = [str(text) for text in rows[name].unique()]
+            short = name in ("params", "at")
+            told.append(short_json(str(value), among) if short else str(value))
+        values, points = _stored(part, frame, arrays)
+        if len(values):
+            label = " ".join(word for word in told if word)
+            found.append(_Cloud(str(key[0]), label, values, points))
     return found
 
 
@@ -98,8 +115,11 @@ def _in_plane(clouds: Sequence[_Cloud]) -> bool:
     return bool(clouds) and all(cloud.points is not None for cloud in clouds)
 
 
-def _cloud(model: str, rows: pd.DataFrame, frame: pd.DataFrame, arrays: Arrays) -> _Cloud:
-    found, points = [], None
+def _stored(
+    rows: pd.DataFrame, frame: pd.DataFrame, arrays: Arrays
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The samples of all rows `(n,)`, or those of the first one that has points in the plane."""
+    found = []
     for index, cell in rows["cell"].items():
         # The position of a reading is its place among the rows of its cell.
         position = list(frame.index[frame["cell"] == cell]).index(index)
@@ -111,17 +131,19 @@ def _cloud(model: str, rows: pd.DataFrame, frame: pd.DataFrame, arrays: Arrays) 
         plane = stored.get(f"{position}/artifact/points")
         if plane is not None and plane.shape == (len(samples), 2):
             points = np.asarray(plane, dtype=np.float64)
-            break  # a map shows one seed; other seeds have other points
-    return _Cloud(model, np.concatenate(found) if found else np.empty(0), points)
+            return found[-1], points  # a map shows one seed; other seeds have other points
+    return np.concatenate(found) if found else np.empty(0), None
 
 
 def _beside_twins(clouds: Sequence[_Cloud]) -> list[_Cloud]:
-    """The same clouds, each untrained twin right after the model that its label names."""
-    by_base: dict[str, list[_Cloud]] = {}
+    """The same clouds, each untrained twin right after the models (or replicas) it is a twin of."""
+    groups: dict[str, list[_Cloud]] = {}
     for cloud in sorted(clouds, key=lambda c: _is_twin(c.model)):
-        bases = [base for base in by_base if _is_twin(cloud.model) and cloud.model.startswith(base)]
-        by_base.setdefault(max(bases, key=len) if bases else cloud.model, []).append(cloud)
-    return [cloud for group in by_base.values() for cloud in group]
+        name = cloud.model.partition("#")[0]
+        if _is_twin(name):
+            name = max((g for g in groups if name.startswith(g)), key=len, default=name)
+        groups.setdefault(name, []).append(cloud)
+    return [cloud for group in groups.values() for cloud in group]
 
 
 def _is_twin(model: str) -> bool:
@@ -153,7 +175,7 @@ def _spreads(clouds: Sequence[_Cloud], label: str, axes: Axes) -> None:
                 fontsize=7,
                 color=colour,
             )
-    axes.set_yticks(range(len(ordered)), [cloud.model for cloud in ordered])
+    axes.set_yticks(range(len(ordered)), [cloud.label for cloud in ordered])
     axes.set_ylim(len(ordered) - 0.4, -0.6)
     axes.set_xlabel(label)
     axes.set_title("Over test points: median, quartiles, 5 % to 95 % (hollow: untrained)")
@@ -198,5 +220,5 @@ def _map(cloud: _Cloud, scale: Normalize, panel: Axes) -> None:
     lost = cloud.points[~kept]
     if len(lost):
         panel.plot(*lost.T, "x", color=PALETTE[1], markersize=4)
-    panel.set_title(cloud.model + (" (x: loses rank)" if len(lost) else ""))
+    panel.set_title(cloud.label + (" (x: loses rank)" if len(lost) else ""))
     panel.set_aspect("equal", adjustable="box")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "size"]
 
-_PANELS_PER_ROW: Final = 3
 _KIND: Final = ("task", "dataset", "params", "metric", "at", "layer", "layer_b")
 
 
@@ -29,15 +28,19 @@ def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
     panels = len(frame[[*_KIND]].drop_duplicates())
     models = max(frame["model"].nunique(), frame["model_b"].nunique())
     side = 0.46 * models + 1.5
-    columns = min(panels, _PANELS_PER_ROW)
-    return side * columns + 1.1, side * math.ceil(panels / _PANELS_PER_ROW) + 0.6
+    wide = _panels_per_row(panels)
+    return side * wide + 1.1, (side + 0.5) * math.ceil(panels / wide) + 0.3
+
+
+def _panels_per_row(panels: int) -> int:
+    return panels if panels <= 3 else 2 if panels == 4 else 3
 
 
 def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     """Draw the matrix of each method: encoder of the row, head of the column.
 
     Entries are means over the seeds that all encoders of a column have; a pair without a number is
-    hatched. All panels share one colour scale; the chance level is a line in the colour bar.
+    grey. All panels share one colour scale; the chance level is a line in the colour bar.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     chance = sum(map(sum, chances)) / (2 * len(chances)) if chances else None
     numbers = [*finite.tolist(), *([] if chance is None else [chance])] or [0.0, 1.0]
     scale = Normalize(min(numbers), max(numbers))
-    wide = min(len(panels), _PANELS_PER_ROW)
+    wide = _panels_per_row(len(panels))
     grid = place.subgridspec(math.ceil(len(panels) / wide), wide)
     drawn = []
     for index, (key, columns) in enumerate(panels.items()):
@@ -84,7 +87,7 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
         drawn.append(panel)
     metric, unit = str(frame["metric"].iloc[0]), str(frame["unit"].iloc[0])
     name = axis_label(f"{metric} (mean over seeds)", unit)
-    bar = figure.colorbar(ScalarMappable(scale, MAP), ax=drawn, label=name, shrink=0.85)
+    bar = figure.colorbar(ScalarMappable(scale, MAP), ax=drawn, label=name, shrink=0.85, aspect=30)
     if chance is not None:
         bar.ax.axhline(chance, color="#D55E00", linewidth=2)
         bar.ax.annotate(
@@ -104,6 +107,10 @@ def _panels(table: Aggregate) -> dict[tuple[str, ...], list[int]]:
     panels: dict[tuple[str, ...], list[int]] = {}
     for column, head in enumerate(table.columns):
         panels.setdefault(tuple(head.get(name) for name in _KIND), []).append(column)
+    # Heads in the order of the encoders, so that the diagonal is one.
+    order = {head.get("model"): row for row, head in enumerate(table.rows)}
+    for columns in panels.values():
+        columns.sort(key=lambda c: order.get(table.columns[c].get("model_b"), len(order)))
     return panels
 
 

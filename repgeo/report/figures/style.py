@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from repgeo.errors import MissingExtraError
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["MAP", "PALETTE", "axis_label", "colours", "new_figure", "plain_axes", "save"]
+__all__ = ["MAP", "PALETTE", "axis_label", "new_figure", "plain_axes", "save", "settings"]
 
 #: Okabe and Ito's eight colours, the palest left out, black last.
 PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -48,7 +47,7 @@ def new_figure(width: float = 6.4, height: float = 4.2) -> Figure:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("matplotlib", "plots", "Drawing figures") from None
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="compressed")
     FigureCanvasAgg(figure)
     return figure
 
@@ -71,17 +70,6 @@ def settings() -> Any:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG; the same figure gives the same bytes (no date inside)."""
     figure.savefig(path, format="png", dpi=_RESOLUTION, metadata={"Software": None})
-
-
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each name, by its place; beyond seven they come round again.
-
-    Examples
-    --------
-    >>> colours(["mlp", "cnn"])
-    {'mlp': '#0072B2', 'cnn': '#D55E00'}
-    """
-    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
 
 
 def axis_label(name: str, unit: str) -> str:
