@@ -156,8 +156,8 @@ def _marks(table: Aggregate, best: str) -> list[str]:
     entries = table.entries.values()
     if any(entry.mark for entry in entries):
         return [
-            f"{best} is the best mean; ≈ is not distinguishable from it: the 95 % Student-t interval "
-            "of the paired differences over seeds contains 0 (not adjusted for the number of "
+            f"{best} is the best mean; ≈ is not distinguishable from it: the 95 % Student-t "
+            "interval of the paired differences over seeds contains 0 (not adjusted for the number of "
             "models). Where nothing can be told from the best, nothing is marked."
         ]
     ranked = [e for e in entries if e.status == "ok" and e.direction in ("higher", "lower")]
