@@ -157,8 +157,8 @@ def _marks(table: Aggregate, best: str) -> list[str]:
     if any(entry.mark for entry in entries):
         return [
             f"{best} is the best mean; ≈ is not distinguishable from it: the 95 % Student-t "
-            "interval of the paired differences over seeds contains 0 (not adjusted for the number of "
-            "models). Where nothing can be told from the best, nothing is marked."
+            "interval of the paired differences over seeds contains 0 (not adjusted for the number "
+            "of models). Where nothing can be told from the best, nothing is marked."
         ]
     ranked = [e for e in entries if e.status == "ok" and e.direction in ("higher", "lower")]
     if len(ranked) > 1 and all(len(entry.seeds) < 3 for entry in ranked):
