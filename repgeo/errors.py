@@ -41,10 +41,15 @@ class MissingExtraError(ConfigurationError):
     """An optional package that is not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self._parts = (package, extra, purpose)
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed. "
             f"Install it with: pip install 'repgeo[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        # Errors travel between processes, where an exception is made anew of what this returns.
+        return type(self), self._parts
 
 
 class DatasetError(ConfigurationError):
@@ -107,5 +112,5 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
         return "Did you mean " + " or ".join(repr(option) for option in close) + "?"
     if not options:
         return "There are none."
-    shown = ", ".join(options[:20]) + (", ..." if len(options) > 20 else "")
-    return f"Known: {shown}."
+    shown = ", ".join(options[:20])
+    return f"Known: {shown}, ..." if len(options) > 20 else f"Known: {shown}."
