@@ -42,11 +42,16 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"repgeo: {error or 'interrupted'}", file=sys.stderr)
         code = 3
     except RepgeoError as error:
-        print(f"repgeo: error: {error}", file=sys.stderr)
+        print(f"repgeo: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         code = 2
     except BrokenPipeError:  # the reader of our output went away: not our fault
         sys.stderr.close()
         code = 0
+    except OSError as error:  # a file that cannot be read or written
+        if error.filename is None:
+            raise
+        print(f"repgeo: error: {error.filename!r}: {error.strerror}", file=sys.stderr)
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -160,11 +165,18 @@ def run(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Run again what is finished.")] = False,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write table.parquet too.")] = False,
+    shuffle: Annotated[
+        int | None, typer.Option(help="Run in a random order by this seed (no number changes).")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the task and list its steps.")
     ] = False,
 ) -> None:
     """Run studies; what is finished is not computed again."""
+    if (jobs > 1 or timeout is not None or memory is not None) and not (scheduler or dry_run):
+        from repgeo.study.launch import warm_up
+
+        warm_up()  # before the imports below, which take as long as its own
     from repgeo.study.running import RunOptions
 
     if out is not None and len(tasks) > 1:
@@ -183,6 +195,7 @@ def run(
         retry_failed=retry_failed,
         force=force,
         parquet=parquet,
+        shuffle=shuffle,
     )
     failures = 0
     for task in tasks:

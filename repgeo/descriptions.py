@@ -44,9 +44,9 @@ def _describe(kind: str, name: str) -> str:
     fields = getattr(found, "model_fields", None)
     if fields:
         lines += ["", "Parameters:"]
-        lines += [f"  {key}: {_annotation(f)} = {f.get_default()!r}" for key, f in fields.items()]
+        lines += [f"  {key}: {_annotation(field)}" for key, field in fields.items()]
     elif callable(found) and not fields:
-        lines += ["", f"Parameters: {inspect.signature(found)}"]
+        lines += ["", f"Parameters: {_signature(found)}"]
     metrics = getattr(found, "metrics", None)
     if isinstance(metrics, dict):
         lines += ["", "Metrics:"]
@@ -61,4 +61,14 @@ def _describe(kind: str, name: str) -> str:
 
 
 def _annotation(field: Any) -> str:
-    return inspect.formatannotation(field.annotation)
+    text = inspect.formatannotation(field.annotation)
+    if field.is_required():
+        return f"{text} (must be given)"
+    return f"{text} = {field.get_default(call_default_factory=True)!r}"
+
+
+def _signature(found: Any) -> str:
+    try:
+        return str(inspect.signature(found))
+    except (TypeError, ValueError):  # some things written in C have none
+        return "not known"

@@ -74,12 +74,12 @@ def _source_digest(source: Path) -> str:
         text = path.read_text(encoding="utf-8")
         seen[path] = hashlib.sha256(text.encode()).hexdigest()
         own = [name for name in _IMPORT.findall(text) if package and name.startswith(f"{package}.")]
-        waiting += [_module_path(source, module, name) for name in own]
+        waiting += [_module_path(package, name) for name in own]
     return hashlib.sha256("".join(sorted(seen.values())).encode()).hexdigest()[:16]
 
 
-def _module_path(source: Path, module: str, name: str) -> Path:
-    root = source.parents[module.count(".")] if "." in module else source.parent
+def _module_path(package: str, name: str) -> Path:
+    root = Path(next(iter(sys.modules[package].__path__)))
     path = root.joinpath(*name.split(".")[1:])
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
@@ -181,17 +181,17 @@ def _module(name: str, record: Record | None) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is not None and name.startswith(error.name):
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise UnknownNameError(
                 f"There is no module {name!r}. Write 'package.module:attribute' for something "
                 "installed, or './file.py:attribute' for a file."
             ) from None
         raise _broken(name, record, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plug-in that exits does not take us with it
         raise _broken(name, record, error) from error
 
 
-def _broken(name: str, record: Record | None, error: Exception) -> ConfigurationError:
+def _broken(name: str, record: Record | None, error: BaseException) -> ConfigurationError:
     whose = f" (registered by {record.origin})" if record is not None else ""
     return ConfigurationError(
         f"Importing {name!r}{whose} failed with {type(error).__name__}: {error}"
@@ -214,7 +214,7 @@ def _file_module(path: Path, content: str) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
-        if isinstance(error, Exception):
+        if isinstance(error, Exception | SystemExit):
             raise _broken(str(path), None, error) from error
         raise
     finally:

@@ -95,7 +95,7 @@ def publish_study(folder: Path, parent: Path) -> list[Path]:
     summary = out / "summary.md"
     write_atomically(summary, _summary(study, frame))
     about = out / "study.json"
-    kept = {key: value for key, value in study.items() if key != "folder"}
+    kept = {key: value for key, value in study.items() if key != "places"}
     write_atomically(about, json.dumps(kept, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     paths += [summary, about, write_leaderboard(folder, out / "leaderboard.html")]
     return paths + draw_figures(folder, out / "figures")

@@ -61,11 +61,8 @@ class Ledger:
                     f"The folder {str(self.folder)!r} holds the study of the task {other!r}, not "
                     f"of {task!r}. Choose another with --out."
                 )
-        try:
-            for place in (self.cells, self.prepared, self.weights):
-                place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"Cannot write to {str(place)!r}: {error.strerror}.") from None
+        for place in (self.cells, self.prepared, self.weights):
+            _make_folder(place)
         sweep(self.folder)
 
     def study(self) -> dict[str, Any]:
@@ -98,7 +95,7 @@ class Ledger:
             If it cannot be written.
         """
         place = self._place(step, outcome.status)
-        place.parent.mkdir(exist_ok=True)
+        _make_folder(place.parent)
         write_atomically(place, canonical_json(outcome.to_json()))
 
     def outcome(self, step: Step) -> Outcome | None:
@@ -129,7 +126,7 @@ class Ledger:
     def write_checkpoint(self, step: str, epoch: Epoch, state: Mapping[str, Tensor]) -> None:
         """Store a checkpoint of a training."""
         folder = self.weights / step
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         path = folder / f"{epoch}.safetensors"
         write_atomically(path, lambda temporary: save_state(dict(state), temporary))
 
@@ -196,3 +193,10 @@ class Ledger:
             return str(json.loads((self.folder / "running.json").read_bytes())[0])
         except (OSError, ValueError, IndexError):
             return None
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"Cannot write to {str(folder)!r}: {error.strerror}.") from None

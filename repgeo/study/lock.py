@@ -68,7 +68,7 @@ def _held(folder: Path, path: Path) -> str:
     try:
         owner = json.loads(path.read_bytes())
         who = f"process {owner['pid']} on {owner['host']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         who = "another process"
     return (
         f"The study folder {str(folder)!r} is in use by {who}. "
@@ -106,6 +106,6 @@ def _is_dead(path: Path) -> bool:
         os.kill(owner["pid"], 0)
     except ProcessLookupError:
         return True
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from repgeo.models.recipe import parse_recipe
 from repgeo.parameters import locate_files, validate_parameters
 from repgeo.probes.measurement import ALL_LAYERS
 from repgeo.probes.probe import Probe
-from repgeo.probes.rows import probe_columns
+from repgeo.probes.rows import KEY_COLUMNS, probe_columns
 from repgeo.study.steps import DatasetSpec, ModelSpec, ProbeSpec, Step, StepKind
 from repgeo.study.taskfile import (
     DatasetEntry,
@@ -147,6 +148,7 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
     for position, probe_entry in enumerate(task.probes):
         with _at(file, f"probes[{position}]"):
             probes += [(spec, probe_entry) for spec in _probe_specs(probe_entry, file.folder)]
+    _check_expected(file)
     repeated = _first_repeated([canonical_json([s.reference, s.parameters]) for s, _ in probes])
     if repeated is not None:
         raise ConfigurationError(f"{file.source}: two probes are the same: {repeated}.")
@@ -155,11 +157,18 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
         variants = list(_expand(task.dataset, task.dataset.name))
     steps: dict[str, Step] = {}
     checked: set[str] = set()
+    contents: dict[tuple[str, int], str] = {}
     for variant, seed in itertools.product(variants, chosen):
         data, dataset = None, None
         if variant is not None:
             with _at(file, "dataset"):
                 data, dataset = _dataset_spec(variant, seed, file.folder)
+                # What is measured on equal data has one identity: it would be in the table once.
+                same = contents.setdefault((dataset.digest, seed), dataset.label)
+                if same != dataset.label:
+                    raise ConfigurationError(
+                        f"{same!r} and {dataset.label!r} have the same contents: leave one out."
+                    )
         models: list[ModelSpec] = []
         for position, entry in enumerate(task.models):
             with _at(file, f"models[{position}]"):
@@ -177,6 +186,16 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
     return Plan(file.name, task.task.title, tuple(steps.values()), task.expected, chosen)
 
 
+def _check_expected(file: TaskFile) -> None:
+    for position, expected in enumerate(file.task.expected):
+        for column in expected.where:
+            if column not in KEY_COLUMNS:
+                raise ConfigurationError(
+                    f"{file.source}: expected[{position}].where: there is no column {column!r}. "
+                    f"{nearest(column, KEY_COLUMNS)}"
+                )
+
+
 @contextmanager
 def _at(file: TaskFile, key: str) -> Iterator[None]:
     """Say in which file and under which key a fault was found."""
@@ -186,6 +205,21 @@ def _at(file: TaskFile, key: str) -> Iterator[None]:
         raise type(error)(f"{file.source}: {key}: {error}") from error.__cause__
     except RepgeoError as error:
         raise ConfigurationError(f"{file.source}: {key}: {error}") from error
+
+
+@contextmanager
+def _factory_called(name: str) -> Iterator[None]:
+    """A fault that a factory raises is one in the task, or in the user's own code."""
+    try:
+        yield
+    except RepgeoError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigurationError(
+            f"the factory {name!r} raised {type(error).__name__}: {' '.join(str(error).split())} "
+            f"({Path(last.filename).name}, line {last.lineno})."
+        ) from error
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:
@@ -207,12 +241,18 @@ def _expand(entry: E, label: str) -> Iterator[tuple[str, E]]:
         table = entry.model_dump(exclude={"grid"})
         for key, value in point.items():
             place, _, last = key.rpartition(".")
-            target = table
+            target: Any = table
             for part in place.split(".") if place else []:
                 target = target.setdefault(part, {})
+                if not isinstance(target, dict):
+                    raise ConfigurationError(f"grid: {key!r} cannot be set, {part!r} is no table.")
             target[last] = value
         text = ",".join(f"{key}={_short(value)}" for key, value in point.items())
-        yield (f"{label}[{text}]" if text else label), type(entry).model_validate(table)
+        try:
+            valid = type(entry).model_validate_json(canonical_json(table))
+        except ValidationError as error:
+            raise ConfigurationError(f"grid: {describe(error, type(entry))}") from None
+        yield (f"{label}[{text}]" if text else label), valid
 
 
 def _short(value: Any) -> str:
@@ -245,7 +285,8 @@ def _dataset_spec(
     label, entry = variant
     found = registry.load("datasets", entry.name, folder=folder)
     parameters, _ = locate_files(found.object, entry.parameters, folder=folder)
-    data = load_dataset(found.reference, parameters, seed)
+    with _factory_called(entry.name):
+        data = load_dataset(found.reference, parameters, seed)
     spec = DatasetSpec(
         label.replace(entry.name, _plain(entry.name), 1),
         found.reference,
@@ -265,7 +306,7 @@ def _model_specs(entry: ModelEntry, task_seed: int, folder: Path) -> Iterator[Mo
     label = entry.label or _plain(entry.name)
     found = registry.load("models", entry.name, folder=folder)
     for grid_label, point in _expand(entry, label):
-        recipe, objective = None, None
+        recipe, objective, fingerprint = None, None, found.fingerprint()
         if point.train is not None:
             parsed, fitted, found_objective = parse_recipe(point.train, folder=folder)
             recipe = {
@@ -274,6 +315,7 @@ def _model_specs(entry: ModelEntry, task_seed: int, folder: Path) -> Iterator[Mo
                 "objective": found_objective.reference,
             }
             objective = found_objective.identity
+            fingerprint = digest([fingerprint, found_objective.fingerprint()], length=16)
         weights = _weights_path(point.weights, folder)
         parameters, files = locate_files(found.object, point.parameters, folder=folder)
         base = ModelSpec(
@@ -291,7 +333,7 @@ def _model_specs(entry: ModelEntry, task_seed: int, folder: Path) -> Iterator[Mo
             trains=recipe is not None,
             weights=str(weights) if weights is not None else None,
             weights_digest=file_digest(weights) if weights is not None else None,
-            fingerprint=found.fingerprint(),
+            fingerprint=fingerprint,
         )
         if point.replicas is None:
             yield base
@@ -333,7 +375,11 @@ def _checked(
     spec: ModelSpec, data: Dataset | None, probes: Sequence[ProbeSpec], checked: set[str]
 ) -> ModelSpec:
     """Build the network once, and see that all layers that will be asked for exist."""
-    module = build_module(spec, data)
+    with _factory_called(_plain(spec.reference)):
+        module = build_module(spec, data)
+    trains = spec.trains or callable(getattr(module, "fit", None))
+    if trains and data is None:
+        raise ConfigurationError("a model can only be trained in a task with a [dataset].")
     key = digest([spec.reference, dict(spec.parameters), dict(spec.layers)])
     if key not in checked:
         for name, path in spec.layers.items():
@@ -351,7 +397,6 @@ def _checked(
                         raise type(error)(f"for the probe {probe.name!r}: {error}") from None
         checked.add(key)
     layers = dict(spec.layers) or LoadedModel(module, spec.label).named_layers
-    trains = spec.trains or callable(getattr(module, "fit", None))
     return replace(spec, layers=layers, trains=trains)
 
 

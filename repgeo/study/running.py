@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import random
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,6 +64,8 @@ class RunOptions:
         Run again what is chosen, finished or not.
     parquet
         Write `table.parquet` too.
+    shuffle
+        Run the steps in a random order by this seed: the table must not change.
     """
 
     out: str | Path | None = None
@@ -78,6 +81,7 @@ class RunOptions:
     retry_failed: bool = False
     force: bool = False
     parquet: bool = False
+    shuffle: int | None = None
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
@@ -196,7 +200,7 @@ def run_task(
         ledger = Ledger(folder, Path(options.weights) if options.weights is not None else None)
         with locked(folder):
             ledger.open(plan.task)
-            ledger.write_study(_describe(file, plan))
+            ledger.write_study(_describe(file, plan, ledger))
             driver = _Driver(plan, ledger, options, listener)
             ran = driver.run(selected)
             frame = make_table(plan, driver.outcomes)
@@ -208,11 +212,14 @@ def run_task(
     return Result(folder, plan, frame, ran)
 
 
-def _describe(file: TaskFile, plan: Plan) -> dict[str, Any]:
+def _describe(file: TaskFile, plan: Plan, ledger: Ledger) -> dict[str, Any]:
+    source = Path(file.source)
     return {
         "task": file.name,
         "title": plan.title,
-        "command": f"repgeo run {file.source}",
+        # An absolute path means nothing elsewhere.
+        "command": f"repgeo run {source.name if source.is_absolute() else source}",
+        "places": {"task": str(file.folder), "weights": str(ledger.weights.resolve())},
         "contents": file.task.model_dump(mode="json"),
         "seeds": list(plan.seeds),
         "versions": versions(),
@@ -251,8 +258,6 @@ class _Driver:
     def run(self, selected: Sequence[Step]) -> int:
         """Run the selected steps that are not finished; how many were."""
         marked = self.ledger.marked()
-        if self.options.force:
-            self.ledger.forget(selected)
         for step in self.plan.steps:
             outcome = self.ledger.outcome(step)
             if outcome is None and step.id == marked:
@@ -260,14 +265,18 @@ class _Driver:
             if outcome is not None:
                 self.outcomes[step.id] = outcome
         self.ledger.unmark()
-        if self.options.retry_failed:
-            again = [s for s in selected if s.id in self.outcomes and not self.outcomes[s.id].ok]
+        if self.options.force or self.options.retry_failed:
+            again = [step for step in selected if step.id in self.outcomes]
+            if not self.options.force:
+                again = [step for step in again if not self.outcomes[step.id].ok]
             # What took a process down before shall not take this one down.
             self._protect = any(self.outcomes[step.id].status == "crashed" for step in again)
             self.ledger.forget(again)
             for step in again:
                 del self.outcomes[step.id]
         waiting = self._unfinished(selected)
+        if self.options.shuffle is not None:
+            random.Random(self.options.shuffle).shuffle(waiting)
         self.listener.planned(self.plan, len(waiting), len(selected) - len(waiting))
         agenda = Agenda(waiting, {name: o.status for name, o in self.outcomes.items()})
         for step in agenda.take_blocked():

@@ -20,12 +20,13 @@ def stale_cells(folder: Path) -> list[str]:
     StorageError
         If the folder holds no study.
     """
-    ledger = Ledger(folder)
-    study = ledger.study()
-    if not study:
-        raise StorageError(f"There is no study in {str(folder)!r}.")
+    study = Ledger(folder).study()
+    if "places" not in study:  # published results do not tell them
+        raise StorageError(f"There is no study in {str(folder)!r}: run it first, repgeo run.")
+    places = {name: Path(place) for name, place in study["places"].items()}
+    ledger = Ledger(folder, places["weights"])
     file = parse_task(
-        study["contents"], name=study["task"], folder=Path(study["folder"]), source=str(folder)
+        study["contents"], name=study["task"], folder=places["task"], source=str(folder)
     )
     plan = make_plan(file, study["seeds"])
     recorded = ((step, ledger.outcome(step)) for step in plan.steps)

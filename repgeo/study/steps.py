@@ -75,7 +75,7 @@ class ModelSpec:
     weights_digest
         The digest of that file.
     fingerprint
-        The digest of the factory's source; not part of the identity.
+        The digest of the sources of factory and objective; not part of the identity.
     """
 
     label: str
@@ -96,6 +96,9 @@ class ModelSpec:
 
     def identity(self, dataset: DatasetSpec | None) -> str:
         """What decides the network's weights (its label does not)."""
+        recipe = None
+        if self.recipe is not None:  # the objective counts by its contents, not by its path
+            recipe = {key: value for key, value in self.recipe.items() if key != "objective"}
         return digest(
             {
                 "kind": "train" if self.trains else "model",
@@ -106,7 +109,7 @@ class ModelSpec:
                 "parameters": {**self.parameters, **self.files},  # a file counts by its digest
                 "seed": self.seed,
                 "dtype": self.dtype,
-                "recipe": self.recipe,
+                "recipe": recipe,
                 "objective": self.objective,
                 "weights": self.weights_digest,
             }

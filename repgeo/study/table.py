@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repgeo.errors import StorageError
-from repgeo.probes.rows import COLUMNS, COST_COLUMNS, TEXT, rows, to_frame
+from repgeo.probes.rows import COLUMNS, COST_COLUMNS, rows, to_frame
 from repgeo.study.atomic import write_atomically
 from repgeo.study.outcome import Outcome
 from repgeo.study.planning import Plan
@@ -129,13 +130,10 @@ def read(path: str | Path) -> pd.DataFrame:
     place = place / "table.csv" if place.is_dir() else place
     if not place.is_file():
         raise StorageError(f"There is no table {str(place)!r}. Run the study first: repgeo run.")
-    if place.suffix == ".parquet":
-        frame = pd.read_parquet(place)
-    else:
-        text = [name for name, dtype in COLUMNS.items() if dtype == TEXT]
-        frame = pd.read_csv(
-            place, dtype=dict.fromkeys(text, TEXT), keep_default_na=False, na_values=_numbers()
-        )
+    try:
+        frame = pd.read_parquet(place) if place.suffix == ".parquet" else _read_csv(place)
+    except (ValueError, OSError) as error:
+        raise StorageError(f"{str(place)!r} is not a table of repgeo: {error}") from None
     missing = [name for name in COLUMNS if name not in frame and name not in COST_COLUMNS]
     if missing:
         raise StorageError(f"{str(place)!r} is not a table of repgeo: it lacks {missing}.")
@@ -143,6 +141,18 @@ def read(path: str | Path) -> pd.DataFrame:
     return frame[list(present)].astype(present)
 
 
-def _numbers() -> dict[str, list[str]]:
-    """Empty fields are missing values in columns of numbers only."""
-    return {name: [""] for name, dtype in COLUMNS.items() if dtype != TEXT}
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(
+        path,
+        dtype={name: dtype for name, dtype in COLUMNS.items() if dtype != "float64"},
+        # Python reads floats to the last bit; the parser of older versions of pandas does not.
+        converters={name: _number for name, dtype in COLUMNS.items() if dtype == "float64"},
+        keep_default_na=False,
+        na_values={name: [""] for name, dtype in COLUMNS.items() if dtype == "Int64"},
+    )
+
+
+def _number(text: str) -> float:
+    return float(text) if text else math.nan

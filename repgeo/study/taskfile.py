@@ -45,8 +45,8 @@ class Header(BaseModel):
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-            raise ValueError("seeds must be different non-negative integers")
+        if len(set(seeds)) != len(seeds) or min(seeds) < 0 or max(seeds) >= 2**63:
+            raise ValueError("seeds must be different non-negative integers below 2^63")
         return seeds
 
 
@@ -231,9 +231,10 @@ def _apply(table: dict[str, Any], override: str, source: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word is a string
+    value = json.loads(json.dumps(value, default=str))  # dates, as in the file
     section, *rest = key.split(".")
     target: Any = table.get(section)
-    if isinstance(target, list):
+    if isinstance(target, list) and all(isinstance(entry, dict) for entry in target):
         if len(rest) < 2:
             raise ConfigurationError(f"--set {override!r}: name an entry of {section} and a key.")
         known = [str(entry.get("label", entry.get("name"))) for entry in target]
@@ -252,8 +253,13 @@ def _apply(table: dict[str, Any], override: str, source: str) -> None:
         )
     for entry in chosen:
         place = entry
-        for part in rest[:-1]:
+        for depth, part in enumerate(rest[:-1], 1):
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                where = ".".join([section, *rest[:depth]])
+                raise ConfigurationError(
+                    f"--set {override!r}: {where} is {place!r} in {source}, not a table."
+                )
         place[rest[-1]] = value
 
 
@@ -269,11 +275,12 @@ def describe(error: ValidationError, schema: type[BaseModel]) -> str:
         close = difflib.get_close_matches(str(first["loc"][-1]), given_keys, n=1)
         hint = f" Is {close[0]!r} meant for it?" if close else ""
         return f"the key {location!r} is missing.{hint}"
+    prefix = f"{location}: " if location else ""  # a validator of the whole names keys itself
     if first["type"] == "value_error":
-        return f"{location}: {first['msg'].removeprefix('Value error, ')}."
+        return f"{prefix}{first['msg'].removeprefix('Value error, ')}."
     given = f", got {first['input']!r}" if not isinstance(first["input"], dict | list) else ""
-    message = first["msg"].removeprefix("Input should be ")
-    return f"{location}: should be {message}{given}."
+    message = first["msg"].replace("Input should be", "should be", 1)
+    return f"{prefix}{message}{given}."
 
 
 def _location(parts: Iterable[str | int]) -> str:

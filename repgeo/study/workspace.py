@@ -269,7 +269,11 @@ class Workspace:
 def failure(step: Step, status: str, error: BaseException) -> Outcome:
     """The outcome of a step that raised something."""
     log = "".join(traceback.format_exception(error))
-    text = " ".join(str(error).split()) or "no message"
+    try:
+        text = " ".join(str(error).split()) or "no message"
+    except Exception:  # noqa: BLE001 - a user's exception may not even be able to say what it is
+        text = "no message"
+    text, log = (part.encode(errors="backslashreplace").decode() for part in (text, log))
     kind = type(error).__name__
     if _is_out_of_memory(error):
         status, kind = "crashed", OUT_OF_MEMORY
