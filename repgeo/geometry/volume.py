@@ -21,10 +21,11 @@ from repgeo.geometry.determinants import (
 )
 from repgeo.geometry.feature_map import MEMORY_BUDGET, Map
 from repgeo.geometry.jacobians import jacobian_chunks
+from repgeo.geometry.spectrum import largest_chunks
 
 __all__ = ["VolumeKind", "VolumeReport", "log_volume", "require_orthonormal", "volume_report"]
 
-VolumeSolver: TypeAlias = Literal["auto", "cholesky", "qr", "svd"]
+VolumeSolver: TypeAlias = Literal["auto", "cholesky", "qr", "svd", "lanczos"]
 VolumeKind: TypeAlias = Literal["volume", "coarea", "truncated"]
 
 _UNCERTAIN = 1e-3  # nats: values whose expected error is larger are warned of
@@ -39,7 +40,8 @@ class VolumeReport:
     log_volume
         `(B,)`, nats, float64; minus infinity where the rank is below `directions`.
     rank
-        Numerical rank of J (or of J V), `(B,)`, int64.
+        Numerical rank of J (or of J V), `(B,)`, int64; of truncated sums by Lanczos at most
+        `directions`, since no further singular values are known.
     error
         Expected rounding error `(B,)`, nats; infinite where the rank is deficient.
     kind
@@ -87,7 +89,8 @@ def log_volume(
         Sum the `rank` largest singular values only. The sum rises with `rank` while s > 1 and
         falls once s < 1: compare only values of the same `rank`.
     solver
-        "cholesky", "qr", "svd", or "auto" (see `repgeo.geometry.determinants`).
+        "cholesky", "qr", "svd", or "auto" (see `repgeo.geometry.determinants`); with `rank` also
+        "lanczos", which does not form the Jacobians, and which "auto" takes where that is faster.
 
     Returns
     -------
@@ -162,26 +165,74 @@ def volume_report(
     >>> report.log_volume.tolist(), report.rank.tolist(), report.kind
     ([0.0, -inf], [2, 1], 'volume')
     """
-    if solver not in SOLVERS:
-        raise InputError(f"Unknown solver {solver!r}. {nearest(solver, SOLVERS)}")
+    allowed = (*SOLVERS, "lanczos")
+    if solver not in allowed:
+        raise InputError(f"Unknown solver {solver!r}. {nearest(solver, allowed)}")
     if subspace is not None:
         require_orthonormal(subspace)
+    if rank is None and solver == "lanczos":
+        raise InputError("solver='lanczos' finds the largest singular values: give rank.")
+    if rank is not None and solver in {"auto", "lanczos"}:
+        found = _by_lanczos(f, x, rank, subspace, solver, memory_budget)
+        if found is not None:
+            return found
     parts: list[LogDeterminants] = []
     shape = torch.Size()
     for _, jacobians in jacobian_chunks(f, x, subspace=subspace, memory_budget=memory_budget):
         shape, dtype = jacobians.shape[1:], jacobians.dtype
         if rank is None or rank == min(shape):
-            parts.append(log_determinants(jacobians, solver=solver))
+            exact = "auto" if solver == "lanczos" else solver
+            parts.append(log_determinants(jacobians, solver=exact))
         else:
             parts.append(_truncated(jacobians, rank))
+    directions = min(shape) if rank is None else rank
+    return _report(parts, dtype, _kind(shape, directions), directions)
+
+
+def _report(
+    parts: list[LogDeterminants], dtype: torch.dtype, kind: VolumeKind, directions: int
+) -> VolumeReport:
     values, ranks, errors = (
         torch.cat([getattr(part, name) for part in parts]) for name in ("values", "ranks", "errors")
     )
-    _warn_of(errors, dtype)
-    directions = min(shape) if rank is None else rank
-    kind: VolumeKind = "volume" if shape[1] <= shape[0] else "coarea"
-    kind = kind if directions == min(shape) else "truncated"
+    uncertain = (errors > _UNCERTAIN) & errors.isfinite()
+    if bool(uncertain.any()):
+        warnings.warn(
+            f"{int(uncertain.sum())} of {len(errors)} log-volumes are uncertain by more than "
+            f"{_UNCERTAIN} nats (up to {float(errors[uncertain].max()):.2g}): the smallest "
+            f"singular values are near the rounding of {dtype}. Evaluate the map in float64.",
+            PrecisionWarning,
+            stacklevel=4,
+        )
     return VolumeReport(values, ranks, errors, kind, directions)
+
+
+def _by_lanczos(
+    f: Map,
+    x: Tensor,
+    rank: int,
+    subspace: Tensor | None,
+    solver: Literal["auto", "lanczos"],
+    memory_budget: int,
+) -> VolumeReport | None:
+    """Sums over the largest singular values without Jacobians; None where forming them is faster.
+
+    The rank is then known up to `rank` only.
+    """
+    parts: list[LogDeterminants] = []
+    for values, dtype, shape in largest_chunks(
+        f, x, rank, subspace=subspace, solver=solver, memory_budget=memory_budget
+    ):
+        # Products are rounded to dtype: so are values, relative to the largest.
+        tolerance = 4 * torch.finfo(dtype).eps * values[:, 0]
+        parts.append(_summed(values, tolerance, rank))
+    return _report(parts, dtype, _kind(shape, rank), rank) if parts else None
+
+
+def _kind(shape: tuple[int, ...], directions: int) -> VolumeKind:
+    if directions < min(shape):
+        return "truncated"
+    return "volume" if shape[1] <= shape[0] else "coarea"
 
 
 def require_orthonormal(subspace: Tensor) -> None:
@@ -211,8 +262,11 @@ def _truncated(jacobians: Tensor, rank: int) -> LogDeterminants:
             f"{tuple(jacobians.shape[1:])}, got {rank}."
         )
     values = singular_values(jacobians)
-    norms = values.norm(dim=-1)
-    tolerance = rank_tolerance(jacobians, norms)
+    return _summed(values, rank_tolerance(jacobians, values.norm(dim=-1)), rank)
+
+
+def _summed(values: Tensor, tolerance: Tensor, rank: int) -> LogDeterminants:
+    """Sums of logarithms of the first `rank` of singular values `(B, k)`; `tolerance` is zero."""
     ranks = (values > tolerance[:, None]).sum(dim=-1)
     top = values[:, :rank]
     reached = ranks >= rank
@@ -223,15 +277,3 @@ def _truncated(jacobians: Tensor, rank: int) -> LogDeterminants:
         ranks,
         torch.where(reached, errors, torch.inf),
     )
-
-
-def _warn_of(errors: Tensor, dtype: torch.dtype) -> None:
-    uncertain = (errors > _UNCERTAIN) & errors.isfinite()
-    if bool(uncertain.any()):
-        warnings.warn(
-            f"{int(uncertain.sum())} of {len(errors)} log-volumes are uncertain by more than "
-            f"{_UNCERTAIN} nats (up to {float(errors[uncertain].max()):.2g}): the smallest "
-            f"singular values are near the rounding of {dtype}. Evaluate the map in float64.",
-            PrecisionWarning,
-            stacklevel=3,
-        )

@@ -138,9 +138,9 @@ def test_bad_arguments_are_refused():
     x = _random(2, 3)
     with pytest.raises(InputError, match=r"must be orthonormal.*torch\.linalg\.qr"):
         log_volume(torch.tanh, x, subspace=2 * torch.eye(3).double()[:, :2])
-    with pytest.raises(InputError, match=r"rank must be between 1 and 3.*got 4"):
+    with pytest.raises(InputError, match=r"k must be between 1 and 3, got 4"):
         log_volume(torch.tanh, x, rank=4)
-    with pytest.raises(InputError, match=r"rank must be between 1 and 3.*got 0"):
+    with pytest.raises(InputError, match=r"k must be between 1 and 3, got 0"):
         log_volume(torch.tanh, x, rank=0)
     with pytest.raises(InputError, match=r"Unknown solver 'cholesk'\. Did you mean 'cholesky'"):
         log_volume(torch.tanh, x, solver="cholesk")
