@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -249,7 +250,7 @@ def _expand(entry: E, label: str) -> Iterator[tuple[str, E]]:
             target[last] = value
         text = ",".join(f"{key}={_short(value)}" for key, value in point.items())
         try:
-            valid = type(entry).model_validate_json(canonical_json(table))
+            valid = type(entry).model_validate_json(json.dumps(table))
         except ValidationError as error:
             raise ConfigurationError(f"grid: {describe(error, type(entry))}") from None
         yield (f"{label}[{text}]" if text else label), valid

@@ -233,7 +233,7 @@ def _apply(table: dict[str, Any], override: str, source: str) -> None:
         value = text  # a bare word is a string
     value = json.loads(json.dumps(value, default=str))  # dates, as in the file
     section, *rest = key.split(".")
-    target: Any = table.get(section)
+    target: Any = table.setdefault("task", {}) if section == "task" else table.get(section)
     if isinstance(target, list) and all(isinstance(entry, dict) for entry in target):
         if len(rest) < 2:
             raise ConfigurationError(f"--set {override!r}: name an entry of {section} and a key.")
