@@ -191,7 +191,7 @@ class Ledger:
         """The step that a process which is gone was in (under the lock, any other is gone)."""
         try:
             return str(json.loads((self.folder / "running.json").read_bytes())[0])
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, LookupError, TypeError):
             return None
 
 

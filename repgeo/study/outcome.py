@@ -15,6 +15,7 @@ from typing import Any
 
 from repgeo.probes.intervals import Estimate
 from repgeo.probes.measurement import Value
+from repgeo.probes.rows import STATUSES
 from repgeo.version import __version__
 
 __all__ = ["Cost", "Outcome", "measured_cost"]
@@ -78,7 +79,9 @@ class Outcome:
 
     @staticmethod
     def from_json(table: dict[str, Any]) -> Outcome:
-        """From what `to_json` gave."""
+        """From what `to_json` gave (ValueError, TypeError, KeyError for anything else)."""
+        if table["status"] not in STATUSES:
+            raise ValueError(f"Unknown status {table['status']!r}.")
         values = [
             Value(**{**value, "estimate": Estimate(**value["estimate"])})
             for value in table["values"]
