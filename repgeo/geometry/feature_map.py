@@ -71,7 +71,7 @@ class FeatureMap:
         self.x = self.x.to(torch.promote_types(x.dtype, one.dtype))
         own = self.x.element_size() * (self.x.shape[1] + self.features)
         self.bytes_per_sample = max(large - small, 0) + 2 * own
-        self.chain: Chain | None = recorded_chain(self, self.x[:2].clone())
+        self.chain: Chain | None = recorded_chain(self, self.x[:2])
 
     @property
     def inputs(self) -> int:

@@ -213,9 +213,10 @@ def recorded_chain(f: Callable[[Tensor], Tensor], rows: Tensor) -> Chain | None:
             return
         seen.append((_step(module), args[0], args[0]._version, output, output._version))
 
+    rows = rows.detach().clone().requires_grad_()
     handle = register_module_forward_hook(watch)
     try:
-        with torch.no_grad():
+        with torch.enable_grad():
             features = f(rows)
     finally:
         handle.remove()
@@ -248,9 +249,14 @@ def _step(module: nn.Module) -> Step | None:
 
 
 def _same(a: Tensor, version: int, b: Tensor, other: int) -> bool:
-    """Whether two tensors hold the same rows: one memory, in one order, not written to between."""
+    """Whether two tensors hold the same rows: one memory, in one order, not written to between.
+
+    Nor may gradients be cut between the two.
+    """
     return (
         a.data_ptr() == b.data_ptr()
+        and a.requires_grad
+        and b.requires_grad
         and a.numel() == b.numel()
         and a.dtype == b.dtype
         and a.is_contiguous()

@@ -220,13 +220,15 @@ def _by_lanczos(
     The rank is then known up to `rank` only.
     """
     parts: list[LogDeterminants] = []
+    kind: VolumeKind = "truncated"
     for values, dtype, shape in largest_chunks(
         f, x, rank, subspace=subspace, solver=solver, memory_budget=memory_budget
     ):
         # Products are rounded to dtype: so are values, relative to the largest.
         tolerance = 4 * torch.finfo(dtype).eps * values[:, 0]
         parts.append(_summed(values, tolerance, rank))
-    return _report(parts, dtype, _kind(shape, rank), rank) if parts else None
+        kind = _kind(shape, rank)
+    return _report(parts, dtype, kind, rank) if parts else None
 
 
 def _kind(shape: tuple[int, ...], directions: int) -> VolumeKind:
