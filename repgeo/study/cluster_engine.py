@@ -32,33 +32,46 @@ _PATIENCE = 60.0  # seconds to wait for a first worker
 
 
 # --------------------------------------------------------------------------- on a worker
-_sandboxes: dict[Setting, Sandbox] = {}
-_answers: queue.SimpleQueue[Outcome | StorageError] = queue.SimpleQueue()
+class _Bench:
+    """The sandbox of a worker for one study, and what comes back from it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self._answers: queue.SimpleQueue[Outcome | StorageError] = queue.SimpleQueue()
+        self._sandbox = Sandbox(setting, lambda _sandbox, _step, end: self._answers.put(end))
+        self._closed = threading.Event()
+
+    def run(self, step: Step) -> Outcome | StorageError:
+        self._sandbox.submit(step)
+        while not self._closed.is_set():
+            try:
+                return self._answers.get(timeout=0.2)
+            except queue.Empty:
+                self._sandbox.look_after()
+        raise RuntimeError("The study was stopped.")
+
+    def close(self) -> None:
+        self._closed.set()
+        self._sandbox.close()
+
+
+_benches: list[_Bench] = []  # none or one
 
 
 def run_on_worker(setting: Setting, step: Step) -> Outcome | StorageError:
     """Run a step in this worker's sandbox, and wait for it."""
-    if setting not in _sandboxes:
+    if not _benches or _benches[0].setting != setting:
+        close_on_worker()
         allow_children()
-        for old in list(_sandboxes.values()):
-            old.close()
-        _sandboxes.clear()
-        _sandboxes[setting] = Sandbox(setting, lambda _sandbox, _step, end: _answers.put(end))
+        _benches.append(_Bench(setting))
         atexit.register(close_on_worker)
-    sandbox = _sandboxes[setting]
-    sandbox.submit(step)
-    while True:
-        try:
-            return _answers.get(timeout=0.5)
-        except queue.Empty:
-            sandbox.look_after()
+    return _benches[0].run(step)
 
 
 def close_on_worker() -> None:
-    """Stop this worker's sandbox."""
-    for sandbox in list(_sandboxes.values()):
-        sandbox.close()
-    _sandboxes.clear()
+    """Stop this worker's sandbox, and whoever waits for it."""
+    while _benches:
+        _benches.pop().close()
 
 
 def see_from_worker(path: str, content: str) -> tuple[bool, dict[str, str]]:

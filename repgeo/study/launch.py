@@ -7,11 +7,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import context, popen_forkserver, resource_tracker, spawn
+from multiprocessing import context, forkserver, popen_forkserver, resource_tracker, spawn
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-__all__ = ["forkserver_context"]
+__all__ = ["allow_children", "forkserver_context", "warm_up"]
 
 _PRELOADED = ["torch", "repgeo.study.sandbox", "repgeo.study.workspace"]
 _LAUNCHING = threading.Lock()
@@ -65,6 +65,13 @@ def forkserver_context() -> context.ForkServerContext:
     made = _Context()
     made.set_forkserver_preload(_PRELOADED)
     return made
+
+
+def warm_up() -> None:
+    """Start the forkserver, which loads torch while this process does the same."""
+    forkserver_context()
+    with _interrupts_blocked():
+        forkserver.ensure_running()
 
 
 def allow_children() -> None:
