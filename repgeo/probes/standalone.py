@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -70,9 +71,13 @@ def dataset_from_arrays(
 
 
 def _tensor(values: Any) -> Tensor:
+    if isinstance(values, Tensor):
+        return values
     try:
-        return values if isinstance(values, Tensor) else torch.as_tensor(values)
-    except (TypeError, ValueError) as error:
+        if hasattr(values, "__array__"):  # torch takes no read-only or reversed arrays
+            values = np.require(np.asarray(values), requirements=["C", "W"])
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"Expected a tensor or an array of numbers: {error}") from None
 
 
@@ -170,8 +175,8 @@ def measure_standalone(
         wanted = "(model, x) or (model, x, y)" if arity == 1 else "(model_a, model_b, x[, y])"
         raise InputError(f"{probe.name} takes {wanted}; got {len(args)} arguments.")
     y = args[arity + 1] if len(args) > arity + 1 else None
-    data, split = dataset_from_arrays(args[arity], y, train=train, fits=probe.fits, seed=seed)
     modules = [as_module(model) for model in args[:arity]]
+    data, split = dataset_from_arrays(args[arity], y, train=train, fits=probe.fits, seed=seed)
     labels = _labels(modules)
     with ExitStack() as stack:
         for module in dict.fromkeys(modules):
