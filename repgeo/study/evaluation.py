@@ -105,6 +105,8 @@ def _dataset(data: Any, train: Any, fits: bool, seed: int) -> tuple[Dataset, str
         if train is not None:
             raise ConfigurationError("A Dataset has its own train split: leave out `train`.")
         return data, "the dataset's own"
+    if isinstance(data, tuple) and len(data) != 2:
+        raise InputError(f"data is (x, y), x, or a Dataset; got a tuple of {len(data)}.")
     x, y = data if isinstance(data, tuple) else (data, None)
     return dataset_from_arrays(x, y, train=train, fits=fits, seed=seed)
 
