@@ -99,12 +99,18 @@ def over_seeds(values: np.ndarray) -> Estimate:
     (2.0, 't:seeds', 2.484)
     """
     values = np.asarray(values, dtype=np.float64)
-    mean, n = float(values.mean()), len(values)
+    mean, n = _mean(values), len(values)
     if n < 3 or not np.isfinite(values).all():
         return Estimate(mean, n=n)
-    stderr = float(values.std(ddof=1)) / math.sqrt(n)
+    stderr = math.sqrt(float(((values - mean) ** 2).sum()) / (n - 1) / n)
     half = _student_quantile(n - 1) * stderr
     return Estimate(mean, stderr, mean - half, mean + half, "t:seeds", n)
+
+
+def _mean(values: np.ndarray) -> float:
+    # Of equal values it is that value, to the last bit: no spread out of rounding.
+    first = float(values[0])
+    return first if bool((values == first).all()) else float(values.mean())
 
 
 def _student_quantile(degrees: int) -> float:
@@ -117,7 +123,7 @@ def _median(samples: np.ndarray) -> float:
 
 def _student(samples: np.ndarray, clusters: np.ndarray | None) -> Estimate:
     n = len(samples)
-    value = float(samples.mean())
+    value = _mean(samples)
     if not math.isfinite(value):  # minus infinity is a legal value, its spread is not defined
         return Estimate(value, n=n)
     residuals = samples - value
