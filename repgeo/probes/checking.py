@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,7 +21,7 @@ from repgeo.datasets.samples import map_samples
 from repgeo.errors import ConfigurationError, InputError, RepgeoError
 from repgeo.identity import canonical_json
 from repgeo.models.cutting import as_module
-from repgeo.models.loaded import load_model
+from repgeo.models.loaded import LoadedModel, frozen_view
 from repgeo.probes.context import Context
 from repgeo.probes.measurement import Value, measure, prepare
 from repgeo.probes.moves import Move, move_for, sides
@@ -112,7 +113,7 @@ def check_probe(probe: Probe, *, seed: int = 0, invariances: bool = True) -> Rep
         for metric in probe.metrics:
             for declaration in sorted(probe.invariances(metric)):
                 _check_invariance(probe, metric, declaration, trials, report)
-    if not report.oracles and not report.invariances:
+    if not report.oracles and not report.invariances and not report.faults:
         report.faults.append("no check was executed: give it oracles() or declare invariances")
     return report
 
@@ -154,21 +155,23 @@ def _values(probe: Probe, case: Case, moves: tuple[Move, Move] | None) -> dict[K
             data = move.data(data)
     context = Context("check", case.seed, "check")
     subjects: list[Subject] = []
-    for position, model in enumerate(models):
-        loaded = load_model(as_module(model), f"model {position}")
-        layer = probe.cut if position == 0 else probe.other_cut
-        layer = next(iter(loaded.named_layers)) if layer == "*" else layer
-        subject = Subject(loaded, layer, samples=case.data.test.x)
-        if moves is not None:
-            subject = moves[position].subject(subject)
-        subjects.append(subject)
     prepared: list[dict[str, Tensor]] = []
-    if probe.arity == 2:
-        prepared = [
-            prepare(probe, subject, data, context, sides=[side])
-            for side, subject in enumerate(subjects)
-        ]
-    measured = measure(probe, subjects, prepared, data, context)
+    with ExitStack() as stack:
+        for position, model in enumerate(models):
+            module = stack.enter_context(frozen_view(as_module(model)))
+            loaded = LoadedModel(module, f"model {position}")
+            layer = probe.cut if position == 0 else probe.other_cut
+            layer = next(iter(loaded.named_layers)) if layer == "*" else layer
+            subject = Subject(loaded, layer, samples=case.data.test.x)
+            if moves is not None:
+                subject = moves[position].subject(subject)
+            subjects.append(subject)
+        if probe.arity == 2:
+            prepared = [
+                prepare(probe, subject, data, context, sides=[side])
+                for side, subject in enumerate(subjects)
+            ]
+        measured = measure(probe, subjects, prepared, data, context)
     return {_key(value): value.estimate.value for value in measured.values}
 
 

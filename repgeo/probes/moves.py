@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,23 @@ from repgeo.probes.subject import Subject
 __all__ = ["Move", "MovedSubject", "move_for"]
 
 Change = Callable[[Tensor], Tensor]
+
+
+def _shuffled(n: int, generator: torch.Generator) -> Tensor:
+    """A random order `(n,)` that is not the one at hand (of one thing there is no other)."""
+    here = torch.arange(n)
+    order = torch.randperm(n, generator=generator)
+    while n > 1 and torch.equal(order, here):
+        order = torch.randperm(n, generator=generator)
+    return order
+
+
+def _unitary(normal: Tensor) -> Tensor:
+    """The orthogonal (unitary) factor of a Gaussian matrix `(d, d)`, uniform over the group."""
+    factor, triangle = torch.linalg.qr(normal)
+    # Without these signs the determinant would be the same in every draw of a dimension.
+    signs: Tensor = torch.sgn(torch.diagonal(triangle))
+    return torch.mul(factor, signs)
 
 
 @dataclass(frozen=True)
@@ -51,16 +69,16 @@ class Element:
 
         matrix, shift = torch.eye(dimension, dtype=torch.float64), torch.zeros(dimension).double()
         if self.group == "permutation":
-            matrix = matrix[torch.randperm(dimension, generator=generator)]
+            matrix = matrix[_shuffled(dimension, generator)]
         elif self.group == "scaling":
             matrix = matrix * factors(1)
         elif self.group == "diagonal":
             matrix = torch.diag(factors(dimension))
         elif self.group == "orthogonal":
-            matrix = torch.linalg.qr(normal(dimension, dimension))[0]
+            matrix = _unitary(normal(dimension, dimension))
         elif self.group in {"invertible", "affine"}:
-            left = torch.linalg.qr(normal(dimension, dimension))[0]
-            right = torch.linalg.qr(normal(dimension, dimension))[0]
+            left = _unitary(normal(dimension, dimension))
+            right = _unitary(normal(dimension, dimension))
             matrix = left @ torch.diag(factors(dimension)) @ right
         if self.group in {"translation", "affine"}:
             shift = normal(dimension)
@@ -153,6 +171,23 @@ class MovedSubject(Subject):
             with torch.no_grad():
                 return self._do("on_outputs", self._base.head(self.encode(x)))
         return self._do("on_outputs", self._base(self._inputs(x)))
+
+    def use(self, capability: str, *args: Any) -> Any:
+        """Call the model's method: `decode` takes moved codes, all others moved inputs.
+
+        Raises
+        ------
+        InputError
+            If what the method returns would have to be moved too.
+        """
+        decodes = capability == "decode"
+        if self._moves["undo_inputs" if decodes else "on_outputs"] is not None and (
+            decodes or capability == "classify"
+        ):
+            raise InputError(f"This move is not defined for the capability {capability!r}.")
+        undo = "undo_codes" if decodes else "undo_inputs"
+        undone = [self._do(undo, arg) if isinstance(arg, Tensor) else arg for arg in args]
+        return self._base.use(capability, *undone)
 
     def encode(self, x: Samples) -> Tensor:
         """The moved codes."""
@@ -275,7 +310,7 @@ def _on_samples(group: str, seed: int, control: bool) -> Move:
         generator = derive_generator("samples", seed)
 
         def shuffle(split: Split) -> Split:
-            order = torch.randperm(count(split.x), generator=generator)
+            order = _shuffled(count(split.x), generator)
             if not control:
                 return split.take(order)
             # Other samples under the same ids: as many, but two in five are repetitions.
@@ -292,7 +327,7 @@ def _on_samples(group: str, seed: int, control: bool) -> Move:
 def _on_labels(classes: int | None, seed: int, control: bool) -> Move:
     if classes is None:
         raise InputError("Relabelling needs integer class labels.")
-    order = torch.randperm(classes, generator=derive_generator("labels", seed, classes))
+    order = _shuffled(classes, derive_generator("labels", seed, classes))
 
     def relabel(data: Dataset) -> Dataset:
         def change(split: Split) -> Split:
@@ -335,7 +370,7 @@ def _moved_weight(weight: Tensor, group: str, seed: int, control: bool) -> Tenso
     if control:
         return torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight)
     if group == "row_permutation":
-        return weight[torch.randperm(rows, generator=generator)]
+        return weight[_shuffled(rows, generator)]
     if group == "row_scale":
         phases = torch.randn(rows, 1, generator=generator, dtype=torch.float64)
         return weight * (phases.sign() * (0.5 + phases.abs())).to(weight)
@@ -343,8 +378,7 @@ def _moved_weight(weight: Tensor, group: str, seed: int, control: bool) -> Tenso
     if weight.is_complex():
         imaginary = torch.randn(rows, rows, generator=generator, dtype=torch.float64)
         real = torch.complex(real, imaginary)
-    mixing: Tensor = torch.linalg.qr(real)[0]
-    return mixing.to(weight) @ weight
+    return _unitary(real).to(weight) @ weight
 
 
 def _each_split(data: Dataset, change: Callable[[Split], Split]) -> Dataset:
