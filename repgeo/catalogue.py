@@ -48,6 +48,11 @@ _PROBES: Final[dict[str, _Entry]] = {
         "log sqrt det J^T J at test points",
         ("geometry",),
     ),
+    "scalar_curvature": (
+        "repgeo.probes.scalar_curvature:ScalarCurvature",
+        "Scalar curvature of the pullback metric",
+        ("geometry",),
+    ),
     "equivariance_error": (
         "repgeo.probes.equivariance_error:EquivarianceError",
         "Change of outputs and codes under rotations, flips and shifts",

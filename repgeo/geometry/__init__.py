@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from repgeo.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from repgeo.geometry.boundaries import boundary_distance
+    from repgeo.geometry.correlation import partial_rank_correlation, rank_correlation
     from repgeo.geometry.curvature import CurvatureReport, curvature_report, scalar_curvature
     from repgeo.geometry.determinants import PrecisionWarning
     from repgeo.geometry.jacobians import jacobian
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
     from repgeo.geometry.metric import pullback_metric
     from repgeo.geometry.moments import Activation, leaky_relu, monomial
     from repgeo.geometry.shallow import ShallowNetwork
+    from repgeo.geometry.slices import (
+        Slice,
+        line_slice,
+        normalised_entropy,
+        plane_slice,
+        principal_plane,
+        random_plane,
+    )
     from repgeo.geometry.spectrum import volume_spectrum
     from repgeo.geometry.volume import VolumeReport, log_volume, volume_report
 
@@ -31,17 +41,26 @@ __all__ = [
     "PrecisionWarning",
     "RadialGeometry",
     "ShallowNetwork",
+    "Slice",
     "VolumeReport",
+    "boundary_distance",
     "curvature_report",
     "dot_product_geometry",
     "jacobian",
     "kernel_geometry",
     "kernel_metric",
     "leaky_relu",
+    "line_slice",
     "log_volume",
     "monomial",
+    "normalised_entropy",
+    "partial_rank_correlation",
+    "plane_slice",
     "polynomial_geometry",
+    "principal_plane",
     "pullback_metric",
+    "random_plane",
+    "rank_correlation",
     "rbf_geometry",
     "rescaled_metric",
     "scalar_curvature",
@@ -57,17 +76,26 @@ __getattr__, __dir__ = lazy_exports(
         "PrecisionWarning": "repgeo.geometry.determinants",
         "RadialGeometry": "repgeo.geometry.kernels",
         "ShallowNetwork": "repgeo.geometry.shallow",
+        "Slice": "repgeo.geometry.slices",
         "VolumeReport": "repgeo.geometry.volume",
+        "boundary_distance": "repgeo.geometry.boundaries",
         "curvature_report": "repgeo.geometry.curvature",
         "dot_product_geometry": "repgeo.geometry.kernels",
         "jacobian": "repgeo.geometry.jacobians",
         "kernel_geometry": "repgeo.geometry.kernels",
         "kernel_metric": "repgeo.geometry.kernels",
         "leaky_relu": "repgeo.geometry.moments",
+        "line_slice": "repgeo.geometry.slices",
         "log_volume": "repgeo.geometry.volume",
         "monomial": "repgeo.geometry.moments",
+        "normalised_entropy": "repgeo.geometry.slices",
+        "partial_rank_correlation": "repgeo.geometry.correlation",
+        "plane_slice": "repgeo.geometry.slices",
         "polynomial_geometry": "repgeo.geometry.kernels",
+        "principal_plane": "repgeo.geometry.slices",
         "pullback_metric": "repgeo.geometry.metric",
+        "random_plane": "repgeo.geometry.slices",
+        "rank_correlation": "repgeo.geometry.correlation",
         "rbf_geometry": "repgeo.geometry.kernels",
         "rescaled_metric": "repgeo.geometry.kernels",
         "scalar_curvature": "repgeo.geometry.curvature",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from repgeo.probes.pullback_volume import PullbackVolume
     from repgeo.probes.reading import Reading
     from repgeo.probes.relative_stitching import RelativeStitching
+    from repgeo.probes.scalar_curvature import ScalarCurvature
     from repgeo.probes.similarity import Similarity
     from repgeo.probes.subject import Subject
 
@@ -28,6 +29,7 @@ __all__ = [
     "PullbackVolume",
     "Reading",
     "RelativeStitching",
+    "ScalarCurvature",
     "Side",
     "Similarity",
     "Subject",
@@ -45,6 +47,7 @@ __getattr__, __dir__ = lazy_exports(
         "PullbackVolume": "repgeo.probes.pullback_volume",
         "Reading": "repgeo.probes.reading",
         "RelativeStitching": "repgeo.probes.relative_stitching",
+        "ScalarCurvature": "repgeo.probes.scalar_curvature",
         "Side": "repgeo.probes.probe",
         "Similarity": "repgeo.probes.similarity",
         "Subject": "repgeo.probes.subject",

@@ -8,22 +8,27 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.errors import InputError
 from repgeo.geometry.volume import volume_report
 from repgeo.probes.context import Context
 from repgeo.probes.metric import Metric
+from repgeo.probes.points import (
+    RIGID_CODES,
+    Epochs,
+    Plane,
+    at_epochs,
+    inputs_of,
+    probe_points,
+    rigid_inputs,
+    subspace_of,
+)
 from repgeo.probes.probe import Case, Probe
 from repgeo.probes.reading import Reading
 from repgeo.probes.subject import Subject
-from repgeo.stitching.anchors import choose_anchors
 
-__all__ = ["PullbackVolume", "probe_points"]
+__all__ = ["PullbackVolume"]
 
-_RIGID_INPUTS = frozenset({"inputs:orthogonal", "inputs:permutation", "inputs:translation"})
-_RIGID_CODES = frozenset({"codes:orthogonal", "codes:permutation", "codes:translation"})
 _DRAWABLE = 3  # inputs of at most so many coordinates are stored for figures
 
 
@@ -37,10 +42,13 @@ class PullbackVolume(Probe):
       rank, where it is minus infinity, take their place below all others and no value is lost.
       `at.kind` is "volume" where inputs <= features (the density by which volumes grow), else
       "coarea" (the normal Jacobian, which is not a density on the inputs and depends on their
-      units): numbers of different kinds, or of layers of different sizes, do not compare.
-    - `rank`: mean numerical rank of J.
-    - `deficient`: share of points whose rank is below min(features, inputs), such as those where
-      too many ReLUs are dead.
+      units), or "truncated": numbers of different kinds, or of layers of different sizes, do not
+      compare.
+    - `rank`: mean numerical rank of J (with `top` known up to `top` only).
+    - `deficient`: share of points whose rank is below the number of singular values summed, such as
+      those where too many ReLUs are dead.
+
+    On a plane J V takes the place of J, V an orthonormal basis of the plane.
 
     Parameters
     ----------
@@ -48,11 +56,23 @@ class PullbackVolume(Probe):
         Where the codes are taken.
     points
         How many test points are looked at; the same for every model.
+    plane
+        "none": all directions of the inputs. "principal": the plane of the two principal
+        components of the train split, at each point. "random": a random one, the same for every
+        model.
+    top
+        Sum the largest singular values only, so many. The sum rises with `top` while s > 1 and
+        falls once s < 1.
+    epochs
+        Kept checkpoints to measure at, each with `at.epoch`; none: the model as it is.
 
     Raises
     ------
     InputError
-        If the inputs are not tensors of floating point.
+        If the inputs are not one tensor of floating point, or there are fewer singular values than
+        `top`.
+    CheckpointError
+        If a checkpoint was not kept.
     NonFiniteError
         If a derivative is NaN or infinite.
 
@@ -77,7 +97,7 @@ class PullbackVolume(Probe):
     metrics: ClassVar[Mapping[str, Metric]] = {
         "log_volume": Metric(
             unit="nats",
-            invariant_to=_RIGID_CODES | _RIGID_INPUTS | {"samples:permutation"},
+            invariant_to=RIGID_CODES | {"samples:permutation"},
             summary="log of the volume element, median over points",
         ),
         "rank": Metric(
@@ -94,72 +114,62 @@ class PullbackVolume(Probe):
 
     layer: str = "encoder"
     points: int = Field(default=256, ge=1)
+    plane: Plane = "none"
+    top: int | None = Field(default=None, ge=1)
+    epochs: Epochs = ()
+
+    def invariances(self, metric: str) -> frozenset[str]:
+        """Rigid motions of the inputs too, as far as the plane follows them."""
+        declared = super().invariances(metric)
+        return declared | rigid_inputs(self.plane) if metric == "log_volume" else declared
 
     def measure(self, subject: Subject, data: Dataset, context: Context) -> Iterable[Reading]:
         """Yield the log-volume, the rank and the share of deficient points."""
         chosen = probe_points(data.test, self.points, context, self.name)
+        plane = subspace_of(self.plane, data, context, self.name)
         x = inputs_of(chosen, subject)
-        report = volume_report(subject.feature_map, x, memory_budget=context.memory_budget)
-        at = {"kind": report.kind}
         drawn = {"points": x.flatten(1)} if x[0].numel() <= _DRAWABLE else None
-        yield Reading(
-            "log_volume",
-            samples=report.log_volume,
-            ids=chosen.ids,
-            statistic="median",
-            at=at,
-            artifact=drawn,
-        )
-        yield Reading("rank", samples=report.rank, ids=chosen.ids, at=at)
-        deficient = (report.rank < report.directions).double()
-        yield Reading("deficient", samples=deficient, ids=chosen.ids, statistic="proportion", at=at)
+        for epoch, trained in at_epochs(subject, self.epochs, context):
+            report = volume_report(
+                trained.feature_map,
+                x,
+                subspace=None if plane is None else plane.to(x),
+                rank=self.top,
+                memory_budget=context.memory_budget,
+            )
+            at = {"kind": report.kind, **epoch}
+            yield Reading(
+                "log_volume",
+                samples=report.log_volume,
+                ids=chosen.ids,
+                statistic="median",
+                at=at,
+                artifact=drawn,
+            )
+            yield Reading("rank", samples=report.rank, ids=chosen.ids, at=at)
+            deficient = (report.rank < report.directions).double()
+            yield Reading(
+                "deficient", samples=deficient, ids=chosen.ids, statistic="proportion", at=at
+            )
 
     def oracles(self) -> Iterable[Case]:
         """Linear maps up and down, and rectified inputs in the four quadrants."""
+        if self.epochs or (self.top or 1) > 2:
+            return
         x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         test = Split(x)
+        directions = self.top or (3 if self.plane == "none" else 2)
+        found = {"log_volume": directions * math.log(3.0), "deficient": 0.0}
+        yield Case(lambda x: 3 * x.flip(1), Dataset("", test, test), found, 1e-12)
+        # Five of twelve points are in the quadrant that rectifying keeps, five in the one it kills.
+        quadrants = Split(x.new_tensor([[1, 1]] * 5 + [[1, -1], [-1, 1]] + [[-1, -1]] * 5))
+        found = {"rank": 1.0, "deficient": (5 if self.top == 1 else 7) / 12}
+        yield Case(torch.relu, Dataset("", quadrants, quadrants), found, 1e-12)
+        if self.plane != "none" or self.top is not None:
+            return
         up = x.new_tensor([[3.0, 0, 0], [0, 2.0, 0], [0, 0, 0.5], [0, 4.0, 0], [0, 0, 0]])
-        expected = {"log_volume": math.log(3.0 * math.sqrt(20.0) * 0.5), "rank": 3.0}
-        found = expected | {"deficient": 0.0}
+        found = {"log_volume": math.log(3.0 * math.sqrt(20.0) * 0.5), "rank": 3.0, "deficient": 0.0}
         yield Case(lambda x: x @ up.T, Dataset("", test, test), found, 1e-12)
         down = x.new_tensor([[3.0, 4.0, 0.0]])
         found = {"log_volume": math.log(5.0), "rank": 1.0, "deficient": 0.0}
         yield Case(lambda x: x @ down.T + 1, Dataset("", test, test), found, 1e-12)
-        quadrants = Split(x.new_tensor([[1, 1], [1, -1], [-1, 1], [-1, -1], [2, 1], [1, 2]]))
-        found = {"rank": 8 / 6, "deficient": 0.5}
-        yield Case(torch.relu, Dataset("", quadrants, quadrants), found, 1e-12)
-
-
-def probe_points(split: Split, count: int, context: Context, probe: str) -> Split:
-    """The test points of a geometric probe: at most `count`, the same for every model.
-
-    Which ones depends on ids and task seed, not on the order of the samples; of samples that share
-    an id one is taken. Fewer than asked for means: all.
-
-    Raises
-    ------
-    InputError
-        If the samples are not a tensor.
-    """
-    if not isinstance(split.x, Tensor):
-        raise InputError(
-            f"{probe} differentiates with respect to inputs that are one tensor; these are a "
-            f"mapping of {', '.join(sorted(split.x))}."
-        )
-    most = min(count, len(torch.unique(split.ids)))
-    index = choose_anchors(split.ids, count=most, generator=context.shared("points"))
-    return split.take(index.to(split.ids.device))
-
-
-def inputs_of(split: Split, subject: Subject) -> Tensor:
-    """The inputs in the dtype of the model, so that derivatives have it too.
-
-    Raises
-    ------
-    InputError
-        If they are not floating point.
-    """
-    x = split.x
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise InputError("Derivatives need inputs that are a floating-point tensor.")
-    return x if subject.dtype is None else x.to(subject.dtype)

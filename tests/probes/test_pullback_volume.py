@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from repgeo.errors import InputError
-from repgeo.geometry import log_volume
+from repgeo.geometry import log_volume, principal_plane
 from repgeo.probes import PullbackVolume
 from repgeo.probes.checking import check_probe
 
@@ -23,10 +23,28 @@ def _value(frame, metric):
     return float(value)
 
 
-def test_oracles_and_invariances():
-    report = check_probe(PullbackVolume(), seed=0)
+@pytest.mark.parametrize(
+    "fields", [{}, {"plane": "principal"}, {"plane": "random"}, {"top": 1}, {"top": 2}]
+)
+def test_oracles_and_invariances(fields):
+    report = check_probe(PullbackVolume(**fields), invariances=fields.get("top") != 2)
     assert report.passed, report.text()
-    assert report.oracles >= 8
+    assert report.oracles >= 4
+
+
+def test_planes_and_the_largest_singular_values():
+    W, x = _random(6, 4), _random(9, 4, seed=1) * torch.tensor([1.0, 3.0, 2.0, 0.5]).double()
+    f = lambda x: torch.tanh(x @ W.T)  # noqa: E731
+    found = PullbackVolume(plane="principal")(f, x)
+    expected = log_volume(f, x, subspace=principal_plane(x)).median()
+    assert _value(found, "log_volume") == pytest.approx(float(expected), abs=1e-12)
+    assert _value(found, "rank") == 2.0
+    found = PullbackVolume(top=3)(f, x)
+    expected = log_volume(f, x, rank=3).median()
+    assert _value(found, "log_volume") == pytest.approx(float(expected), abs=1e-9)
+    assert set(found["at"]) == {'{"kind":"truncated"}'}
+    with pytest.raises(InputError, match="between 1 and 4, got 5"):
+        PullbackVolume(top=5)(f, x)
 
 
 def test_the_median_over_the_chosen_points():
