@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
-import click
 import typer
 
 from repgeo.errors import ConfigurationError, Interrupted, RepgeoError
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["app", "main"]
+
+#: What wrong usage raises: a class of click, or of the copy of click in newer versions of typer.
+_UsageError: Final = cast("type[Exception]", typer.BadParameter.__bases__[0])
+
+#: What newer versions of typer make of a Ctrl-C (older ones raise `typer.Abort`).
+_KEYBOARD_INTERRUPT: Final = 130
 
 app = typer.Typer(
     name="repgeo",
@@ -31,15 +38,13 @@ Folder = Annotated[Path, typer.Argument(help="A study folder, such as runs/digit
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit codes: 0 good, 1 cells failed, 2 usage, 3 interrupted."""
     command = typer.main.get_command(app)
+    before = _heed_termination()
     try:
         code = command.main(args=arguments, prog_name="repgeo", standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        code = exit_.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except (Interrupted, KeyboardInterrupt, click.Abort) as error:
-        print(f"repgeo: {error or 'interrupted'}", file=sys.stderr)
+        if code == _KEYBOARD_INTERRUPT:
+            raise Interrupted("interrupted")
+    except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
+        print(f"repgeo: {str(error) or 'interrupted'}", file=sys.stderr)
         code = 3
     except RepgeoError as error:
         print(f"repgeo: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
@@ -52,7 +57,21 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         print(f"repgeo: error: {error.filename!r}: {error.strerror}", file=sys.stderr)
         code = 2
+    except _UsageError as error:
+        usage: Any = error
+        usage.show()
+        code = 2
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _heed_termination() -> Any:
+    """Let SIGTERM end us as Ctrl-C does, where this is the main thread; what it did before."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    return signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _version(wanted: bool) -> None:

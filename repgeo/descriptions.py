@@ -56,7 +56,7 @@ def _describe(kind: str, name: str) -> str:
                 facts.append(f"chance {about.chance:g}")
             if about.invariant_to:
                 facts.append(f"invariant to {', '.join(sorted(about.invariant_to))}")
-            lines.append(f"  {metric}: " + "; ".join([about.summary, *filter(None, facts)]))
+            lines.append(f"  {metric}: " + "; ".join(filter(None, [about.summary, *facts])))
     return "\n".join(lines)
 
 

@@ -237,8 +237,9 @@ def _apply(table: dict[str, Any], override: str, source: str) -> None:
     if isinstance(target, list) and all(isinstance(entry, dict) for entry in target):
         if len(rest) < 2:
             raise ConfigurationError(f"--set {override!r}: name an entry of {section} and a key.")
-        known = [str(entry.get("label", entry.get("name"))) for entry in target]
-        chosen = [e for e in target if rest[0] in (e.get("label"), e.get("name"))]
+        known = [_called(entry) for entry in target]
+        labelled = [entry for entry in target if _called(entry) == rest[0]]
+        chosen = labelled or [entry for entry in target if entry.get("name") == rest[0]]
         if not chosen:
             raise ConfigurationError(
                 f"--set {override!r}: {source} has no {section} {rest[0]!r}. "
@@ -261,6 +262,11 @@ def _apply(table: dict[str, Any], override: str, source: str) -> None:
                     f"--set {override!r}: {where} is {place!r} in {source}, not a table."
                 )
         place[rest[-1]] = value
+
+
+def _called(entry: Mapping[str, Any]) -> str:
+    """The label of an entry: its own, else its name, of a reference the attribute."""
+    return str(entry.get("label") or str(entry.get("name")).rpartition(":")[2])
 
 
 def describe(error: ValidationError, schema: type[BaseModel]) -> str:

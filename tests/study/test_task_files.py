@@ -155,13 +155,31 @@ def test_a_layer_must_be_there_in_every_model(toys):
         plan_of(toys, BASE + named + model('label = "b"') + SPREAD + 'layer = "first"\n')
 
 
-def test_overrides_reach_every_entry_of_the_name(toys):
+def test_overrides_of_single_entries(toys):
     text = BASE + model('label = "a"') + model('label = "b"') + SPREAD
-    changes = ["models.a.width=7", "probes../probes.py:Spread.scale=2.5", "task.seeds=[3]"]
-    plan = plan_of(toys, text, [changes[0], changes[2], "dataset.shift=1"])
+    changes = ["models.a.width=7", "task.seeds=[3]", "dataset.shift=1", "probes.Spread.scale=2"]
+    plan = plan_of(toys, text, changes)
+    assert [cell.probe.parameters["scale"] for cell in plan.cells] == [2.0, 2.0]
     assert [dict(cell.models[0].parameters) for cell in plan.cells] == [{"width": 7}, {}]
     assert [cell.seed for cell in plan.cells] == [3, 3]
     assert dict(plan.cells[0].dataset.parameters) == {"shift": 1}
+
+
+def test_an_override_means_the_label_and_else_the_name():
+    table = {
+        "models": [
+            {"name": "mlp"},
+            {"name": "mlp", "label": "twin"},
+            {"name": "cnn", "label": "one"},
+            {"name": "cnn", "label": "two"},
+        ],
+        "dataset": {"name": "xor"},
+        "probes": [{"name": "accuracy"}],
+    }
+    changes = ["models.mlp.train.epochs=1", "models.cnn.seed=3"]
+    task = parse_task(table, name="task", folder=Path(), overrides=changes).task
+    assert [entry.train for entry in task.models] == [{"epochs": 1}, None, None, None]
+    assert [entry.seed for entry in task.models] == [None, None, 3, 3]
 
 
 def test_overrides_make_tables_and_keep_bare_words():
@@ -180,7 +198,7 @@ def test_overrides_make_tables_and_keep_bare_words():
 
 GLOBS = {
     "a": ["a"],
-    "?": ["a"],
+    "?": ["a", "m#0", "m#1"],
     "g*": ["grid[width=2]", "grid[width=4]"],
     "grid[width=2]": ["grid[width=2]"],
     "grid[width=?]": ["grid[width=2]", "grid[width=4]"],
