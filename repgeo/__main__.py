@@ -1,5 +1,7 @@
 """`python -m repgeo`: the command line."""
 
+from __future__ import annotations
+
 from repgeo.cli import main
 
 __all__: list[str] = []
