@@ -194,7 +194,8 @@ def _module(name: str, record: Record | None) -> ModuleType:
 def _broken(name: str, record: Record | None, error: BaseException) -> ConfigurationError:
     whose = f" (registered by {record.origin})" if record is not None else ""
     return ConfigurationError(
-        f"Importing {name!r}{whose} failed with {type(error).__name__}: {error}"
+        f"Importing {name!r}{whose} failed with {type(error).__name__}: "
+        + " ".join(str(error).split())
     )
 
 

@@ -441,14 +441,26 @@ def test_check_of_an_unknown_probe(main):
     assert "Did you mean 'accuracy'?" in err
 
 
-def test_doctor_tells_versions_machine_and_oracles(main):
+@pytest.mark.parametrize("chosen", ["accuracy", "WrongAnswer"])
+def test_doctor_tells_versions_machine_and_oracles(chosen, main, checked, monkeypatch):
+    from repgeo.probes import checking
+
+    real, asked = checking.check_probes, []
+    name = f"{checked}:{chosen}" if chosen == "WrongAnswer" else chosen
+
+    def few(names, **options):  # all of them take a while, and have tests of their own
+        asked.append((names, options))
+        return real([name], **options)
+
+    monkeypatch.setattr(checking, "check_probes", few)
     code, out, _ = main("doctor")
-    assert code == 0, out
+    assert asked == [(None, {"seed": 0, "invariances": False})]
+    assert code == (1 if chosen == "WrongAnswer" else 0)
     assert re.search(r"^torch +\d", out, re.MULTILINE)
     assert re.search(r"^repgeo +\d", out, re.MULTILINE)
     assert re.search(r"^cores +\d", out, re.MULTILINE)
-    for name in BUILT_IN["probes"]:
-        assert re.search(rf"^{name} +ok: ", out, re.MULTILINE)
+    verdict = "wrong_answer +FAILED: " if chosen == "WrongAnswer" else "accuracy +ok: 1 oracles"
+    assert re.search(f"^{verdict}", out, re.MULTILINE)
 
 
 @pytest.mark.slow
