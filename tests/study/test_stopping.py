@@ -110,9 +110,27 @@ def test_the_command_line_says_it_in_a_line_and_exits_with_3(stopping, main):
     assert code == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_task_is_checked(number, stopping, main):
+    stopping.edit(
+        "data.py",
+        "def blobs(seed: int",
+        "def slow(seed: int):\n"
+        "    import os\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    return blobs(seed)\n\n\n"
+        "def blobs(seed: int",
+    )
+    task = stopping.task(TASK.replace("data.py:blobs", "data.py:slow"))
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert main("run", task, "--out", stopping.out) == (3, "", "repgeo: interrupted\n")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert not stopping.out.exists()
+
+
 def test_a_ctrl_c_from_outside(toys, process_environment):
     text = TASK.replace("./stops.py:Stops", "./probes.py:Spread")
-    task = toys.task(text + "sleep = 1.0\n")
+    task = toys.task(text + "sleep = 0.4\n")
     command = [sys.executable, "-m", "repgeo", "run", str(task), "--out", str(toys.out)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=process_environment()
