@@ -263,9 +263,14 @@ def _run_one(task: str, options: Any) -> int:
 def _text_table(frame: pd.DataFrame) -> str:
     import shutil
 
-    from repgeo.report.aggregate import aggregate
+    from repgeo.report.aggregate import MOST_COLUMNS, aggregate, is_too_wide
     from repgeo.report.tables import as_text
 
+    if is_too_wide(frame):
+        return (
+            f"More than {MOST_COLUMNS} columns: choose what to see with `repgeo table --rows "
+            "--cols`, or read the table itself."
+        )
     return as_text(aggregate(frame), width=max(80, shutil.get_terminal_size((100, 24)).columns))
 
 

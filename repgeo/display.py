@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from repgeo.study.outcome import Outcome
-from repgeo.study.planning import Plan
+from repgeo.study.plan import Plan
 from repgeo.study.steps import Step
 
 __all__ = ["Display"]
@@ -38,7 +38,7 @@ class Display:
         self._name = ""
         self._total = self._done = self._failed = 0
         self._said = 0.0
-        self._last = ""
+        self._warned: dict[str, list[str]] = {}  # category -> one line per step
 
     def __enter__(self) -> Display:
         self._bar.start()
@@ -51,6 +51,9 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+        for category, lines in self._warned.items():
+            more = f" (and {len(lines) - 1} more steps; see cells/*.json)" if lines[1:] else ""
+            self._line(f"{category}: {lines[0]}{more}", style="yellow")
 
     def planned(self, plan: Plan, waiting: int, finished: int) -> None:
         """Say how much there is to do."""
@@ -64,7 +67,9 @@ class Display:
         """Count a step, and show it where it failed."""
         self._done += 1
         self._bar.update(self._task, completed=self._done, last=step.title)
-        self._last = step.title
+        for text in outcome.warnings:
+            category, _, message = text.partition(": ")
+            self._warned.setdefault(category, []).append(f"{step.title}: {message}")
         if not outcome.ok and outcome.status != "unsupported":
             self._failed += 1
             self._line(f"{outcome.status}: {outcome.error_type}: {outcome.error}", style="red")

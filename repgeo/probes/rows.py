@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from repgeo.identity import canonical_json
@@ -101,8 +100,8 @@ def rows(shared: Mapping[str, Any], values: Iterable[Value]) -> list[dict[str, A
     found = []
     for value in values:
         row = dict(shared)
-        row |= {name: entry for name, entry in asdict(value).items() if name != "estimate"}
-        row |= asdict(value.estimate)
+        row |= {name: entry for name, entry in vars(value).items() if name != "estimate"}
+        row |= vars(value.estimate)
         row["status"] = "ok"
         found.append(row)
     return found

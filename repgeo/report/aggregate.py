@@ -19,7 +19,16 @@ from repgeo.report.records import SIDES, Record, mean_of, read_records, with_sid
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ABSENT", "Aggregate", "Entry", "Group", "Header", "aggregate"]
+__all__ = [
+    "ABSENT",
+    "MOST_COLUMNS",
+    "Aggregate",
+    "Entry",
+    "Group",
+    "Header",
+    "aggregate",
+    "is_too_wide",
+]
 
 #: The status of an entry that no cell belongs to.
 ABSENT: Final = "absent"
@@ -188,6 +197,16 @@ class Aggregate:
             records.append(record)
         numbers = ("value", "ci_low", "ci_high", "chance_low", "chance_high")
         return pd.DataFrame(records).astype(dict.fromkeys(numbers, "float64"))
+
+
+#: A table with more columns is not laid out for reading.
+MOST_COLUMNS: Final = 200
+
+
+def is_too_wide(frame: pd.DataFrame) -> bool:
+    """Whether a table by metrics would have more than `MOST_COLUMNS` columns (told quickly)."""
+    told = ["dataset", "probe", "params", "layer", "layer_b", "metric", "at"]
+    return len(frame[told].drop_duplicates()) > MOST_COLUMNS
 
 
 def aggregate(

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from repgeo.errors import InputError
 from repgeo.identity import canonical_json
-from repgeo.report.aggregate import ABSENT, Aggregate, Entry, aggregate
+from repgeo.report.aggregate import (
+    ABSENT,
+    MOST_COLUMNS,
+    Aggregate,
+    Entry,
+    aggregate,
+    is_too_wide,
+)
 from repgeo.report.labels import blocks, chance_text, head_parts, unit_text
 from repgeo.report.ledger import Verdict, ledger
 from repgeo.report.matrices import matrices_html
@@ -55,6 +62,9 @@ def leaderboard_html(
         for heading, rows in (("Models", part.loc[~pairs]), ("Pairs of models", part.loc[pairs])):
             if len(rows):
                 parts.append(f"<h2>{html.escape(heading + where)}</h2>")
+                if is_too_wide(rows):
+                    parts.append(f"<p>More than {MOST_COLUMNS} columns: see the table itself.</p>")
+                    continue
                 table = aggregate(rows)
                 parts += [_wide_table(table), _notes(table), matrices_html(rows)]
     if expected:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from repgeo.errors import StorageError
 
-__all__ = ["SUFFIX", "sweep", "write_atomically"]
+__all__ = ["SUFFIX", "cannot_write", "sweep", "write_atomically"]
 
 #: How temporary files end; what a killed process left of them is swept under the study's lock.
 SUFFIX = ".partial"
@@ -42,10 +42,15 @@ def write_atomically(path: Path, write: Callable[[Path], None] | bytes | str) ->
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise StorageError(
-            f"Cannot write {str(path)!r}: {error.strerror or error}. Free space or make the folder "
-            "writable, then run the same command again: what is finished is kept."
-        ) from error
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> StorageError:
+    """What to tell the user of a file that could not be written."""
+    return StorageError(
+        f"Cannot write {str(path)!r}: {error.strerror or error}. Free space or make the folder "
+        "writable, then run the same command again: what is finished is kept."
+    )
 
 
 def sweep(folder: Path) -> None:

@@ -15,7 +15,7 @@ from repgeo.errors import CheckpointError, ConfigurationError, StorageError
 from repgeo.identity import canonical_json
 from repgeo.models.checkpoints import load_state, save_state
 from repgeo.models.loaded import Epoch
-from repgeo.study.atomic import sweep, write_atomically
+from repgeo.study.atomic import cannot_write, sweep, write_atomically
 from repgeo.study.outcome import Outcome
 from repgeo.study.steps import Step
 
@@ -42,6 +42,7 @@ class Ledger:
         self.weights = weights if weights is not None else folder / "weights"
         self.cells = folder / "cells"
         self.prepared = folder / "prepared"
+        self._mark: int | None = None
 
     def open(self, task: str) -> None:
         """Make the folders, sweep leftovers; only under the lock.
@@ -181,10 +182,20 @@ class Ledger:
 
     def mark(self, step: str) -> None:
         """Say which step runs in this process, for the case that it does not survive it."""
-        write_atomically(self.folder / "running.json", json.dumps([step, os.getpid()]))
+        path = self.folder / "running.json"
+        try:
+            if self._mark is None:
+                self._mark = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+            # In place, not by a new file each time: it is once per cell. Names have one length.
+            os.pwrite(self._mark, json.dumps([step]).encode(), 0)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def unmark(self) -> None:
         """The step that ran has ended."""
+        if self._mark is not None:
+            os.close(self._mark)
+            self._mark = None
         (self.folder / "running.json").unlink(missing_ok=True)
 
     def marked(self) -> str | None:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ class Outcome:
         One line that names the fault.
     log
         The traceback, or where a process was when it was stopped.
+    warnings
+        What the step warned of, each text once.
     fingerprint
         Digests of the source files involved, to tell results of older code.
     version
@@ -64,6 +66,7 @@ class Outcome:
     error_type: str = ""
     error: str = ""
     log: str = ""
+    warnings: tuple[str, ...] = ()
     cost: Cost = field(default_factory=Cost)
     fingerprint: str = ""
     version: str = __version__
@@ -75,7 +78,9 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
-        return asdict(self)
+        # By hand: `asdict` copies deeply, and this is once per cell.
+        values = [{**vars(value), "estimate": vars(value.estimate)} for value in self.values]
+        return {**vars(self), "values": values, "cost": vars(self.cost)}
 
     @staticmethod
     def from_json(table: dict[str, Any]) -> Outcome:
@@ -86,7 +91,10 @@ class Outcome:
             Value(**{**value, "estimate": Estimate(**value["estimate"])})
             for value in table["values"]
         ]
-        return Outcome(**{**table, "values": values, "cost": Cost(**table["cost"])})
+        told = tuple(table["warnings"])
+        return Outcome(
+            **{**table, "values": values, "warnings": told, "cost": Cost(**table["cost"])}
+        )
 
 
 @contextmanager

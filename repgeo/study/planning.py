@@ -4,127 +4,38 @@ from __future__ import annotations
 
 import itertools
 import json
-import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from torch import nn
 
 from repgeo import registry
 from repgeo.datasets.dataset import Dataset
 from repgeo.errors import CheckpointError, ConfigurationError, RepgeoError, nearest
-from repgeo.identity import canonical_json, derive_seed, digest, file_digest
-from repgeo.models.building import build
-from repgeo.models.checkpoints import load_into, load_state
+from repgeo.identity import canonical_json, digest, file_digest
 from repgeo.models.cutting import resolve_layer
 from repgeo.models.loaded import LoadedModel
 from repgeo.models.recipe import parse_recipe
-from repgeo.parameters import locate_files, validate_parameters
+from repgeo.parameters import locate_files
 from repgeo.probes.measurement import ALL_LAYERS
 from repgeo.probes.probe import Probe
 from repgeo.probes.rows import KEY_COLUMNS, probe_columns
-from repgeo.study.steps import DatasetSpec, ModelSpec, ProbeSpec, Step, StepKind
+from repgeo.study.making import build_module, factory_called, load_dataset, make_probe
+from repgeo.study.plan import Plan
+from repgeo.study.steps import DatasetSpec, ModelSpec, ProbeSpec, Step
 from repgeo.study.taskfile import (
     DatasetEntry,
-    Expected,
     ModelEntry,
     ProbeEntry,
     TaskFile,
     describe,
 )
+from repgeo.study.wiring import wire_steps
 
-__all__ = ["Plan", "Selection", "load_dataset", "make_plan"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All steps of a study, in the order of the table.
-
-    Attributes
-    ----------
-    task
-        The task's name.
-    title
-        What it calls itself.
-    steps
-        Train and prepare steps before the cells that need them.
-    expected
-        The numbers to compare with.
-    seeds
-        The task seeds.
-    """
-
-    task: str
-    title: str
-    steps: tuple[Step, ...]
-    expected: tuple[Expected, ...]
-    seeds: tuple[int, ...]
-
-    @property
-    def cells(self) -> list[Step]:
-        """The measure steps."""
-        return [step for step in self.steps if step.kind == "measure"]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which models, probes and seeds of a task are run (patterns such as `mlp*`; () is all)."""
-
-    models: tuple[str, ...] = ()
-    probes: tuple[str, ...] = ()
-    seeds: tuple[int, ...] | None = None
-
-    def keep(self, plan: Plan) -> list[Step]:
-        """The chosen cells and the steps they need.
-
-        Raises
-        ------
-        ConfigurationError
-            If a pattern matches nothing.
-        """
-        cells = plan.cells
-        labels = {model.label for cell in cells for model in cell.models}
-        entries = {model.entry for cell in cells for model in cell.models}
-        probes = {cell.probe.name for cell in cells if cell.probe is not None}
-        for pattern in self.models:
-            _require_match(pattern, labels | entries, "model")
-        for pattern in self.probes:
-            _require_match(pattern, probes, "probe")
-        chosen = [cell for cell in cells if self._wants(cell)]
-        needed = {name for cell in chosen for name in (cell.id, *cell.needs)}
-        for step in reversed(plan.steps):  # what is needed stands before what needs it
-            if step.id in needed:
-                needed.update(step.needs)
-        return [step for step in plan.steps if step.id in needed]
-
-    def _wants(self, cell: Step) -> bool:
-        def named(model: ModelSpec) -> bool:
-            return any(
-                fnmatchcase(name, _glob(pattern))
-                for pattern in self.models
-                for name in (model.label, model.entry)
-            )
-
-        if self.models and not all(named(model) for model in cell.models):
-            return False
-        name = cell.probe.name if cell.probe is not None else ""
-        return not self.probes or any(fnmatchcase(name, pattern) for pattern in self.probes)
-
-
-def _glob(pattern: str) -> str:
-    # Labels of grids hold brackets, mlp[activation=relu]: only * and ? are special here.
-    return pattern.replace("[", "[[]")
-
-
-def _require_match(pattern: str, names: Iterable[str], kind: str) -> None:
-    names = list(names)
-    if not any(fnmatchcase(name, _glob(pattern)) for name in names):
-        raise ConfigurationError(f"No {kind} matches {pattern!r}. {nearest(pattern, names)}")
+__all__ = ["make_plan"]
 
 
 def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
@@ -182,7 +93,7 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
             raise ConfigurationError(
                 f"{file.source}: two models have the label {repeated!r}. Give one a `label`."
             )
-        for step in _steps(file, dataset, seed, models, probes):
+        for step in wire_steps(file, dataset, seed, models, probes):
             steps.setdefault(step.id, step)
     return Plan(file.name, task.task.title, tuple(steps.values()), task.expected, chosen)
 
@@ -206,21 +117,6 @@ def _at(file: TaskFile, key: str) -> Iterator[None]:
         raise type(error)(f"{file.source}: {key}: {error}") from error.__cause__
     except RepgeoError as error:
         raise ConfigurationError(f"{file.source}: {key}: {error}") from error
-
-
-@contextmanager
-def _factory_called(name: str) -> Iterator[None]:
-    """A fault that a factory raises is one in the task, or in the user's own code."""
-    try:
-        yield
-    except RepgeoError:
-        raise
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise ConfigurationError(
-            f"the factory {name!r} raised {type(error).__name__}: {' '.join(str(error).split())} "
-            f"({Path(last.filename).name}, line {last.lineno})."
-        ) from error
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:
@@ -260,33 +156,13 @@ def _short(value: Any) -> str:
     return value if isinstance(value, str) else canonical_json(value)
 
 
-def load_dataset(
-    reference: str, parameters: Mapping[str, Any], seed: int, folder: Path | None = None
-) -> Dataset:
-    """Make a dataset by its registered name or reference.
-
-    Raises
-    ------
-    ConfigurationError
-        If the name or a parameter is unknown, or the factory gives something else.
-    """
-    found = registry.load("datasets", reference, folder=folder)
-    valid = validate_parameters(found.object, parameters, skip=("seed",))
-    made = found.object(seed=seed, **valid)
-    if not isinstance(made, Dataset):
-        raise ConfigurationError(
-            f"The dataset {reference!r} gives {type(made).__name__}, not a repgeo Dataset."
-        )
-    return made
-
-
 def _dataset_spec(
     variant: tuple[str, DatasetEntry], seed: int, folder: Path
 ) -> tuple[Dataset, DatasetSpec]:
     label, entry = variant
     found = registry.load("datasets", entry.name, folder=folder)
     parameters, _ = locate_files(found.object, entry.parameters, folder=folder)
-    with _factory_called(entry.name):
+    with factory_called(entry.name):
         data = load_dataset(found.reference, parameters, seed)
     spec = DatasetSpec(
         label.replace(entry.name, _plain(entry.name), 1),
@@ -353,30 +229,11 @@ def _weights_path(weights: str | None, folder: Path) -> Path | None:
     return path
 
 
-def build_module(spec: ModelSpec, data: Dataset | None, attempt: int = 0) -> nn.Module:
-    """The network of a spec as its factory makes it, with its checkpoint loaded.
-
-    Restarts of a training differ in `attempt`; the first has the network of an untrained twin.
-    """
-    factory = registry.load("models", spec.reference).object
-    module = build(
-        factory,
-        spec.parameters,
-        seed=derive_seed("init", spec.seed, attempt),
-        dtype=spec.dtype,
-        input_shape=data.input_shape if data is not None else None,
-        classes=data.classes if data is not None else None,
-    )
-    if spec.weights is not None:
-        load_into(module, load_state(Path(spec.weights)), source=spec.weights)
-    return module
-
-
 def _checked(
     spec: ModelSpec, data: Dataset | None, probes: Sequence[ProbeSpec], checked: set[str]
 ) -> ModelSpec:
     """Build the network once, and see that all layers that will be asked for exist."""
-    with _factory_called(_plain(spec.reference)):
+    with factory_called(_plain(spec.reference)):
         module = build_module(spec, data)
     trains = spec.trains or callable(getattr(module, "fit", None))
     if trains and data is None:
@@ -423,136 +280,3 @@ def _probe_specs(entry: ProbeEntry, folder: Path) -> list[ProbeSpec]:
             )
         )
     return specs
-
-
-def make_probe(kind: type[Probe], parameters: Mapping[str, Any]) -> Probe:
-    """A probe with parameters as of a task file.
-
-    Raises
-    ------
-    ConfigurationError
-        For an unknown or a wrong parameter.
-    """
-    try:
-        return kind.model_validate_json(canonical_json(dict(parameters)))
-    except ValidationError as error:
-        raise ConfigurationError(describe(error, kind)) from None
-
-
-@dataclass(frozen=True)
-class _Seeded:
-    """The models and the dataset of one task seed, and the steps made of them."""
-
-    dataset: DatasetSpec | None
-    seed: int
-    models: Sequence[ModelSpec]
-
-    def model_identity(self, model: ModelSpec) -> str:
-        return model.identity(self.dataset)
-
-    def trainings(self) -> Iterator[Step]:
-        for model in self.models:
-            if model.trains:
-                yield self._step(self.model_identity(model), "train", "training", (model,))
-
-    def singles(self, probe: ProbeSpec) -> Iterator[Step]:
-        for model in self.models:
-            identity = self._identity("measure", probe, (model,))
-            yield self._step(identity, "measure", probe.name, (model,), probe)
-
-    def pairs(
-        self, probe: ProbeSpec, pairs: Sequence[tuple[ModelSpec, ModelSpec]]
-    ) -> Iterator[Step]:
-        halves = {}
-        for model in self.models:
-            if any(model in pair for pair in pairs):
-                halves[model.label] = self._identity("prepare", probe, (model,))
-                title = f"{probe.name} (preparation)"
-                yield self._step(halves[model.label], "prepare", title, (model,), probe)
-        for pair in pairs:
-            identity = self._identity("measure", probe, pair)
-            prepared = tuple(halves[model.label] for model in pair)
-            yield self._step(identity, "measure", probe.name, pair, probe, prepared)
-
-    def _identity(self, kind: StepKind, probe: ProbeSpec, models: Sequence[ModelSpec]) -> str:
-        return digest(
-            {
-                "kind": kind,
-                "dataset": self.dataset.digest if self.dataset is not None else None,
-                "probe": {**probe.identity, "name": probe.name, "version": probe.version},
-                "parameters": probe.parameters,
-                "seed": self.seed,
-                # The label is part of it, so that two models of one task never share a cell.
-                "models": [
-                    {
-                        "label": model.label,
-                        "model": self.model_identity(model),
-                        "layers": dict(model.layers),
-                    }
-                    for model in models
-                ],
-            }
-        )
-
-    def _step(
-        self,
-        identity: str,
-        kind: StepKind,
-        what: str,
-        models: tuple[ModelSpec, ...],
-        probe: ProbeSpec | None = None,
-        prepared: tuple[str, ...] = (),
-    ) -> Step:
-        home = self.model_identity(models[0])
-        trained = [self.model_identity(model) for model in models if model.trains]
-        needs = (*trained, *prepared) if kind != "train" else ()
-        names = " and ".join(model.label for model in models)
-        return Step(
-            id=identity,
-            kind=kind,
-            title=f"{what} of {names}, seed {self.seed}",
-            home=home,
-            seed=self.seed,
-            dataset=self.dataset,
-            models=models,
-            probe=probe,
-            prepared=prepared,
-            needs=tuple(dict.fromkeys(needs)),
-        )
-
-
-def _steps(
-    file: TaskFile,
-    dataset: DatasetSpec | None,
-    seed: int,
-    models: Sequence[ModelSpec],
-    probes: Sequence[tuple[ProbeSpec, ProbeEntry]],
-) -> Iterator[Step]:
-    seeded = _Seeded(dataset, seed, models)
-    yield from seeded.trainings()
-    for probe, entry in probes:
-        if probe.arity == 1:
-            yield from seeded.singles(probe)
-        else:
-            yield from seeded.pairs(probe, list(_pairs(file, entry, models)))
-
-
-def _pairs(
-    file: TaskFile, entry: ProbeEntry, models: Sequence[ModelSpec]
-) -> Iterator[tuple[ModelSpec, ModelSpec]]:
-    """The ordered pairs of models, the diagonal included."""
-    if isinstance(entry.pairs, tuple):
-        known = {name for model in models for name in (model.label, model.entry)}
-        for name in itertools.chain.from_iterable(entry.pairs):
-            if name not in known:
-                raise ConfigurationError(
-                    f"{file.source}: pairs of {entry.name!r}: no model {name!r}. "
-                    f"{nearest(name, known)}"
-                )
-    for mine, other in itertools.product(models, repeat=2):
-        if entry.pairs == "all" or (entry.pairs == "within" and mine.entry == other.entry):
-            yield mine, other
-        elif isinstance(entry.pairs, tuple):
-            names = {(a, b) for a in (mine.label, mine.entry) for b in (other.label, other.entry)}
-            if names & set(entry.pairs):
-                yield mine, other

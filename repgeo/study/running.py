@@ -21,7 +21,8 @@ from repgeo.study.ledger import Ledger
 from repgeo.study.lock import locked
 from repgeo.study.machine import machine_kind, versions
 from repgeo.study.outcome import Outcome
-from repgeo.study.planning import Plan, Selection, make_plan
+from repgeo.study.plan import Plan, Selection
+from repgeo.study.planning import make_plan
 from repgeo.study.sandbox import Limits, Setting
 from repgeo.study.steps import Step
 from repgeo.study.table import make_table, write_table

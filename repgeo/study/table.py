@@ -11,7 +11,7 @@ from repgeo.errors import StorageError
 from repgeo.probes.rows import COLUMNS, COST_COLUMNS, rows, to_frame
 from repgeo.study.atomic import write_atomically
 from repgeo.study.outcome import Outcome
-from repgeo.study.planning import Plan
+from repgeo.study.plan import Plan
 from repgeo.study.steps import Step
 
 if TYPE_CHECKING:

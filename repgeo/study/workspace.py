@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,8 +25,8 @@ from repgeo.probes.measurement import ALL_LAYERS, measure, prepare
 from repgeo.probes.probe import Probe
 from repgeo.probes.subject import MemoryCodes, Subject
 from repgeo.study.ledger import Ledger
+from repgeo.study.making import build_module, load_dataset, make_probe
 from repgeo.study.outcome import Outcome, measured_cost
-from repgeo.study.planning import build_module, load_dataset, make_probe
 from repgeo.study.steps import DatasetSpec, ModelSpec, ProbeSpec, Step
 
 __all__ = ["Abandoned", "Workspace", "failure"]
@@ -122,7 +123,7 @@ class Workspace:
 
         Files of tensors and arrays are written here; the outcome itself is the driver's to record.
         """
-        with measured_cost("cpu") as cost:
+        with measured_cost("cpu") as cost, warnings.catch_warnings(record=True) as warned:
             try:
                 values = self._run(step)
             except UnsupportedError as error:
@@ -133,7 +134,8 @@ class Workspace:
                 outcome = failure(step, "failed", error)
             else:
                 outcome = Outcome(step.id, "ok", values)
-        return replace(outcome, cost=cost, fingerprint=step.fingerprint)
+        told = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in warned)
+        return replace(outcome, cost=cost, warnings=tuple(told), fingerprint=step.fingerprint)
 
     def _run(self, step: Step) -> list[Any]:
         data = self._dataset(step.dataset) if step.dataset is not None else None

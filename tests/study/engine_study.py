@@ -187,5 +187,3 @@ def session_of(pid: int) -> list[int]:
         found += children
         frontier += children
     return found
-
-

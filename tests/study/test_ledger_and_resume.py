@@ -425,8 +425,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(place, toys, ma
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
         return real(self, data)
 
+    def full_in_place(descriptor: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
+        if place == "running.json":  # the only file that is written in place
+            patch.setattr(os, "pwrite", full_in_place)
         code, _, err = main("run", task, "--out", toys.out)
     assert code == 2
     told = [line for line in err.splitlines() if line.startswith("repgeo: error")]

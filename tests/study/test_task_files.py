@@ -10,7 +10,8 @@ import pytest
 
 import repgeo
 from repgeo.errors import LayerError
-from repgeo.study.planning import Selection, make_plan
+from repgeo.study.plan import Selection
+from repgeo.study.planning import make_plan
 from repgeo.study.taskfile import find_task, parse_task, read_task, task_files
 
 TRAIN = "\n[models.train]\nepochs = 1\n"

@@ -1,0 +1,140 @@
+"""The steps of one task seed: what is trained, prepared and measured, and what needs what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from repgeo.errors import ConfigurationError, nearest
+from repgeo.identity import digest
+from repgeo.study.steps import DatasetSpec, ModelSpec, ProbeSpec, Step, StepKind
+from repgeo.study.taskfile import ProbeEntry, TaskFile
+
+__all__ = ["wire_steps"]
+
+
+def wire_steps(
+    file: TaskFile,
+    dataset: DatasetSpec | None,
+    seed: int,
+    models: Sequence[ModelSpec],
+    probes: Sequence[tuple[ProbeSpec, ProbeEntry]],
+) -> Iterator[Step]:
+    """The train, prepare and measure steps of one dataset under one task seed.
+
+    Raises
+    ------
+    ConfigurationError
+        If `pairs` names a model that there is not.
+    """
+    seeded = _Seeded(dataset, seed, models)
+    yield from seeded.trainings()
+    for probe, entry in probes:
+        if probe.arity == 1:
+            yield from seeded.singles(probe)
+        else:
+            yield from seeded.pairs(probe, list(_pairs(file, entry, models)))
+
+
+@dataclass(frozen=True)
+class _Seeded:
+    """The models and the dataset of one task seed, and the steps made of them."""
+
+    dataset: DatasetSpec | None
+    seed: int
+    models: Sequence[ModelSpec]
+
+    def model_identity(self, model: ModelSpec) -> str:
+        return model.identity(self.dataset)
+
+    def trainings(self) -> Iterator[Step]:
+        for model in self.models:
+            if model.trains:
+                yield self._step(self.model_identity(model), "train", "training", (model,))
+
+    def singles(self, probe: ProbeSpec) -> Iterator[Step]:
+        for model in self.models:
+            identity = self._identity("measure", probe, (model,))
+            yield self._step(identity, "measure", probe.name, (model,), probe)
+
+    def pairs(
+        self, probe: ProbeSpec, pairs: Sequence[tuple[ModelSpec, ModelSpec]]
+    ) -> Iterator[Step]:
+        halves = {}
+        for model in self.models:
+            if any(model in pair for pair in pairs):
+                halves[model.label] = self._identity("prepare", probe, (model,))
+                title = f"{probe.name} (preparation)"
+                yield self._step(halves[model.label], "prepare", title, (model,), probe)
+        for pair in pairs:
+            identity = self._identity("measure", probe, pair)
+            prepared = tuple(halves[model.label] for model in pair)
+            yield self._step(identity, "measure", probe.name, pair, probe, prepared)
+
+    def _identity(self, kind: StepKind, probe: ProbeSpec, models: Sequence[ModelSpec]) -> str:
+        return digest(
+            {
+                "kind": kind,
+                "dataset": self.dataset.digest if self.dataset is not None else None,
+                "probe": {**probe.identity, "name": probe.name, "version": probe.version},
+                "parameters": probe.parameters,
+                "seed": self.seed,
+                # The label is part of it, so that two models of one task never share a cell.
+                "models": [
+                    {
+                        "label": model.label,
+                        "model": self.model_identity(model),
+                        "layers": dict(model.layers),
+                    }
+                    for model in models
+                ],
+            }
+        )
+
+    def _step(
+        self,
+        identity: str,
+        kind: StepKind,
+        what: str,
+        models: tuple[ModelSpec, ...],
+        probe: ProbeSpec | None = None,
+        prepared: tuple[str, ...] = (),
+    ) -> Step:
+        home = self.model_identity(models[0])
+        trained = [self.model_identity(model) for model in models if model.trains]
+        needs = (*trained, *prepared) if kind != "train" else ()
+        names = " and ".join(model.label for model in models)
+        return Step(
+            id=identity,
+            kind=kind,
+            title=f"{what} of {names}, seed {self.seed}",
+            home=home,
+            seed=self.seed,
+            dataset=self.dataset,
+            models=models,
+            probe=probe,
+            prepared=prepared,
+            needs=tuple(dict.fromkeys(needs)),
+        )
+
+
+def _pairs(
+    file: TaskFile, entry: ProbeEntry, models: Sequence[ModelSpec]
+) -> Iterator[tuple[ModelSpec, ModelSpec]]:
+    """The ordered pairs of models, the diagonal included."""
+    if isinstance(entry.pairs, tuple):
+        known = {name for model in models for name in (model.label, model.entry)}
+        for name in itertools.chain.from_iterable(entry.pairs):
+            if name not in known:
+                raise ConfigurationError(
+                    f"{file.source}: pairs of {entry.name!r}: no model {name!r}. "
+                    f"{nearest(name, known)}"
+                )
+    for mine, other in itertools.product(models, repeat=2):
+        if entry.pairs == "all" or (entry.pairs == "within" and mine.entry == other.entry):
+            yield mine, other
+        elif isinstance(entry.pairs, tuple):
+            names = {(a, b) for a in (mine.label, mine.entry) for b in (other.label, other.entry)}
+            if names & set(entry.pairs):
+                yield mine, other
