@@ -53,6 +53,11 @@ _PROBES: Final[dict[str, _Entry]] = {
         "Scalar curvature of the pullback metric",
         ("geometry",),
     ),
+    "magnification": (
+        "repgeo.probes.magnification:Magnification",
+        "Change of volumes near the decision boundary by training",
+        ("geometry", "output"),
+    ),
     "equivariance_error": (
         "repgeo.probes.equivariance_error:EquivarianceError",
         "Change of outputs and codes under rotations, flips and shifts",

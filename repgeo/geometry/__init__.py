@@ -8,7 +8,11 @@ from repgeo.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from repgeo.geometry.boundaries import boundary_distance
-    from repgeo.geometry.correlation import partial_rank_correlation, rank_correlation
+    from repgeo.geometry.correlation import (
+        partial_rank_correlation,
+        rank_correlation,
+        rank_correlation_terms,
+    )
     from repgeo.geometry.curvature import CurvatureReport, curvature_report, scalar_curvature
     from repgeo.geometry.determinants import PrecisionWarning
     from repgeo.geometry.jacobians import jacobian
@@ -61,6 +65,7 @@ __all__ = [
     "pullback_metric",
     "random_plane",
     "rank_correlation",
+    "rank_correlation_terms",
     "rbf_geometry",
     "rescaled_metric",
     "scalar_curvature",
@@ -96,6 +101,7 @@ __getattr__, __dir__ = lazy_exports(
         "pullback_metric": "repgeo.geometry.metric",
         "random_plane": "repgeo.geometry.slices",
         "rank_correlation": "repgeo.geometry.correlation",
+        "rank_correlation_terms": "repgeo.geometry.correlation",
         "rbf_geometry": "repgeo.geometry.kernels",
         "rescaled_metric": "repgeo.geometry.kernels",
         "scalar_curvature": "repgeo.geometry.curvature",

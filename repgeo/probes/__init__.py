@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from repgeo.probes.accuracy import Accuracy
     from repgeo.probes.context import Context
     from repgeo.probes.equivariance_error import EquivarianceError
+    from repgeo.probes.magnification import Magnification
     from repgeo.probes.metric import Metric
     from repgeo.probes.probe import Case, Probe, Side
     from repgeo.probes.pullback_volume import PullbackVolume
@@ -24,6 +25,7 @@ __all__ = [
     "Case",
     "Context",
     "EquivarianceError",
+    "Magnification",
     "Metric",
     "Probe",
     "PullbackVolume",
@@ -42,6 +44,7 @@ __getattr__, __dir__ = lazy_exports(
         "Case": "repgeo.probes.probe",
         "Context": "repgeo.probes.context",
         "EquivarianceError": "repgeo.probes.equivariance_error",
+        "Magnification": "repgeo.probes.magnification",
         "Metric": "repgeo.probes.metric",
         "Probe": "repgeo.probes.probe",
         "PullbackVolume": "repgeo.probes.pullback_volume",

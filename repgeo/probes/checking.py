@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from repgeo import registry
 from repgeo.datasets.dataset import Dataset, Split
 from repgeo.datasets.samples import map_samples
-from repgeo.errors import ConfigurationError, InputError, RepgeoError
+from repgeo.errors import ConfigurationError, InputError, RepgeoError, UnsupportedError
 from repgeo.identity import canonical_json
 from repgeo.models.cutting import as_module
 from repgeo.models.loaded import LoadedModel, frozen_view
@@ -159,7 +159,12 @@ def _values(probe: Probe, case: Case, moves: tuple[Move, Move] | None) -> dict[K
     with ExitStack() as stack:
         for position, model in enumerate(models):
             module = stack.enter_context(frozen_view(as_module(model)))
-            loaded = LoadedModel(module, f"model {position}")
+            loaded = LoadedModel(
+                module,
+                f"model {position}",
+                load_checkpoint=lambda epoch: dict(case.checkpoints[epoch]),
+                checkpoints=tuple(case.checkpoints),
+            )
             layer = probe.cut if position == 0 else probe.other_cut
             layer = next(iter(loaded.named_layers)) if layer == "*" else layer
             subject = Subject(loaded, layer, samples=case.data.test.x)
@@ -222,7 +227,7 @@ def _check_invariance(
         try:
             base = _of(metric, trial.base)
             control, moved = trial.control(declaration), trial.moved(declaration)
-        except InputError as error:
+        except (InputError, UnsupportedError) as error:
             text = f"{name}: {error}"
             if text not in report.inapplicable:
                 report.inapplicable.append(text)

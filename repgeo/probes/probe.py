@@ -12,6 +12,7 @@ from torch import Tensor
 
 from repgeo.datasets.dataset import Dataset
 from repgeo.errors import ConfigurationError, nearest
+from repgeo.models.loaded import Epoch
 from repgeo.probes.context import Context
 from repgeo.probes.metric import Metric
 from repgeo.probes.reading import Reading, Scalar
@@ -49,6 +50,8 @@ class Case:
         Which of several readings of the metric is meant.
     seed
         The task seed.
+    checkpoints
+        Kept checkpoints of the model: epoch -> state dict.
     """
 
     model: Any
@@ -57,6 +60,7 @@ class Case:
     tolerance: float = 1e-9
     at: Mapping[str, Scalar] = field(default_factory=dict)
     seed: int = 0
+    checkpoints: Mapping[Epoch, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
 class Probe(BaseModel):
