@@ -118,7 +118,7 @@ def list_(
 def _task_lines() -> list[tuple[str, bool]]:
     import tomllib
 
-    from repgeo.study.taskfile import task_files
+    from repgeo.study.locating import task_files
 
     lines = []
     for name, path in task_files().items():

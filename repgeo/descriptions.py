@@ -20,7 +20,7 @@ def describe_name(name: str) -> str:
     UnknownNameError
         If no registry and no task has it.
     """
-    from repgeo.study.taskfile import task_files
+    from repgeo.study.locating import task_files
 
     parts = []
     for kind in KINDS:

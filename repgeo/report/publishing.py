@@ -20,7 +20,7 @@ from repgeo.report.tables import render
 from repgeo.study.atomic import write_atomically
 from repgeo.study.ledger import Ledger
 from repgeo.study.table import read, write_table
-from repgeo.study.taskfile import task_files
+from repgeo.study.locating import task_files
 
 if TYPE_CHECKING:
     import pandas as pd

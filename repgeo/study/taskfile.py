@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-import repgeo
-from repgeo.errors import ConfigurationError, UnknownNameError, nearest
+from repgeo.errors import ConfigurationError, nearest
+from repgeo.study.locating import find_task
 
 __all__ = [
     "DatasetEntry",
@@ -23,10 +22,8 @@ __all__ = [
     "ModelEntry",
     "ProbeEntry",
     "Task",
-    "find_task",
     "parse_task",
     "read_task",
-    "task_files",
 ]
 
 _STRICT = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -134,43 +131,6 @@ class TaskFile:
     folder: Path
     source: str  # what messages call it
     task: Task
-
-
-def task_folders() -> list[Path]:
-    """Where named tasks are looked for: in the package, else in the checkout."""
-    package = Path(repgeo.__file__).resolve().parent
-    return [package / "_tasks", package.parent / "tasks"]
-
-
-def task_files() -> dict[str, Path]:
-    """The tasks that come with repgeo, by name."""
-    found: dict[str, Path] = {}
-    for folder in reversed(task_folders()):
-        found |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return dict(sorted(found.items()))
-
-
-def find_task(name: str | Path) -> Path:
-    """The file of a task, given by path or by name.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is neither; the nearest names are given.
-    """
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    known = task_files()
-    stem = str(name)
-    # "tasks/digits.toml" works outside a checkout too: the task comes with the package.
-    if path.parent == Path("tasks") and path.suffix == ".toml":
-        stem = path.stem
-    if stem in known:
-        return known[stem]
-    if path.suffix == ".toml" or os.sep in str(name):
-        raise UnknownNameError(f"There is no task file {str(name)!r}.")
-    raise UnknownNameError(f"Unknown task {stem!r}. {nearest(stem, known)} See: repgeo list tasks")
 
 
 def read_task(name: str | Path, overrides: Iterable[str] = ()) -> TaskFile:
