@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -336,17 +335,27 @@ def environment(path: Sequence[Path] = ()) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in places if p)}
 
 
-@pytest.fixture
-def toys(tmp_path: Path) -> Toys:
-    """The toy study's files."""
-    for name, text in (("nets.py", NETS), ("data.py", DATA), ("probes.py", PROBES)):
-        (tmp_path / name).write_text(text)
-    found = Toys(tmp_path)
-    found.task()
-    return found
+@pytest.fixture(scope="session")
+def make_toys():
+    """`make_toys(folder)`: the toy study's files in a folder."""
+
+    def make(folder: Path) -> Toys:
+        for name, text in (("nets.py", NETS), ("data.py", DATA), ("probes.py", PROBES)):
+            (folder / name).write_text(text)
+        found = Toys(folder)
+        found.task()
+        return found
+
+    return make
 
 
 @pytest.fixture
+def toys(tmp_path: Path, make_toys) -> Toys:
+    """The toy study in the test's own folder."""
+    return make_toys(tmp_path)
+
+
+@pytest.fixture(scope="session")
 def command():
     """`command("run", "task.toml", cwd=...)`: a finished process."""
     return repgeo
@@ -371,8 +380,3 @@ def main(capsys):
         return int(left.value.code or 0), told.out, told.err
 
     return call
-
-
-def read_json(path: Path) -> object:
-    """A JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))

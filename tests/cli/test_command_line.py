@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -181,21 +182,11 @@ source = "a wide guess"
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory, make_toys, command):
     """A finished study's folder, and what the run printed."""
-    from types import SimpleNamespace
-
-    import conftest
-
     folder = tmp_path_factory.mktemp("study")
-    for name, text in (
-        ("nets", conftest.NETS),
-        ("data", conftest.DATA),
-        ("probes", conftest.PROBES),
-    ):
-        (folder / f"{name}.py").write_text(text)
-    (folder / "toys.toml").write_text(TASK)
-    done = conftest.repgeo("run", folder / "toys.toml", "--parquet", cwd=folder)
+    task = make_toys(folder).task(TASK, "toys.toml")
+    done = command("run", task, "--parquet", cwd=folder)
     return SimpleNamespace(folder=folder, out=folder / "runs" / "toys", done=done)
 
 
