@@ -177,7 +177,12 @@ def _readings(
                 yield reading, (name, "")
         return
     pairs = [(layer, layer_b)]
-    if ALL_LAYERS in (layer, layer_b):
+    if (layer == ALL_LAYERS) != (layer_b == ALL_LAYERS):
+        raise LayerError(
+            f'layer = {layer!r} and layer_b = {layer_b!r}: "*" pairs layers of one name, so it '
+            "stands for both or for neither."
+        )
+    if layer == ALL_LAYERS:
         pairs = [(name, name) for name in _layer_names(ALL_LAYERS, subjects)]
     for names_of_pair in pairs:
         sides = []

@@ -111,7 +111,8 @@ def measure_loaded(
     preparations
         Where what a pair probe prepares is shared between its pairs: one for each probe and seed.
     """
-    cell = digest([probe.name, str(probe.version), probe.parameters(), data.digest, seed])
+    labels = [model.label for model in models]
+    cell = digest([probe.name, str(probe.version), probe.parameters(), labels, data.digest, seed])
     context = Context(data.digest, seed, cell)
     layers = [probe.cut, probe.other_cut][: probe.arity]
     # "*" is replaced by each named layer in turn; the subject itself then needs a real one.

@@ -197,3 +197,13 @@ def test_evaluating_several_probes_encodes_once() -> None:
     module = net()
     evaluate({"a": module}, [Norm(), Gap()], X)
     assert module.passes == 1
+
+
+def test_all_layers_stand_for_both_sides_or_for_neither():
+    from repgeo.errors import LayerError
+    from repgeo.probes import Similarity
+
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+    x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(LayerError, match="for both or for neither"):
+        Similarity(layer="*", layer_b="0")(model, model, x, layers={"first": "0"})
