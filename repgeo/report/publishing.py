@@ -19,8 +19,8 @@ from repgeo.report.ledger import Verdict, ledger
 from repgeo.report.tables import render
 from repgeo.study.atomic import write_atomically
 from repgeo.study.ledger import Ledger
-from repgeo.study.table import read, write_table
 from repgeo.study.locating import task_files
+from repgeo.study.table import read, write_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ import pytest
 
 import repgeo
 from repgeo.errors import LayerError
+from repgeo.study.locating import find_task, task_files
 from repgeo.study.plan import Selection
 from repgeo.study.planning import make_plan
-from repgeo.study.locating import find_task, task_files
 from repgeo.study.taskfile import parse_task, read_task
 
 TRAIN = "\n[models.train]\nepochs = 1\n"
