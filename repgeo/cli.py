@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = command.main(args=arguments, prog_name="repgeo", standalone_mode=False)
         if code == _KEYBOARD_INTERRUPT:
             raise Interrupted("interrupted")
+        sys.stdout.flush()  # here, where a reader that went away is expected
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         print(f"repgeo: {str(error) or 'interrupted'}", file=sys.stderr)
         code = 3
@@ -50,7 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"repgeo: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         code = 2
     except BrokenPipeError:  # the reader of our output went away: not our fault
-        sys.stderr.close()
+        # What is still buffered goes nowhere, or the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:  # a file that cannot be read or written
         if error.filename is None:
