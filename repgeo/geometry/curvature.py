@@ -188,14 +188,14 @@ def gauss_curvature(slopes: Tensor, bends: Tensor) -> tuple[Tensor, Tensor]:
     left, right = torch.triu_indices(k, k, device=bends.device)
     wide = bends.double()
     normal = wide - frame @ (frame.mT @ wide)  # (B, n, pairs)
-    form = normal.new_empty(*normal.shape[:2], k, k)
-    form[..., left, right] = normal
-    form[..., right, left] = normal
-    # In an orthonormal frame of the tangent space: triangle^-T form triangle^-1.
+    # In an orthonormal frame of the tangent space: triangle^-T form triangle^-1, on the pairs.
     inverse = torch.linalg.solve_triangular(triangle, one.expand_as(triangle), upper=True)
-    form = inverse.mT[:, None] @ form @ inverse[:, None]
-    mean = form.diagonal(dim1=-2, dim2=-1).sum(dim=-1)  # (B, n)
-    curvature = mean.square().sum(dim=-1) - form.flatten(1).square().sum(dim=-1)
+    change = inverse[:, left][:, :, left] * inverse[:, right][:, :, right]
+    swapped = inverse[:, right][:, :, left] * inverse[:, left][:, :, right]
+    form = normal @ (change + swapped * (left != right)[:, None])  # (B, n, pairs)
+    mean = form[..., left == right].sum(dim=-1)  # (B, n)
+    square = (form.square().sum(dim=1) * (1 + (left != right).double())).sum(dim=-1)
+    curvature = mean.square().sum(dim=-1) - square
     condition = (values[:, 0] / values[:, -1]).square()
     return (
         curvature.where(full, torch.nan).to(slopes.dtype),

@@ -28,6 +28,7 @@ SOLVERS: Final[tuple[str, ...]] = get_args(Solver)
 _DOUBLE_EPS = torch.finfo(torch.float64).eps
 _ACCEPTED_ERROR = 1e-11  # nats; what the Gram route may cost where the entries are exact
 _GRAM_ERROR = 1e-3  # nats; beyond it the Gram matrix has no digits of the smallest values left
+_PROBES = 16  # random vectors for the size of an inverse
 _RANK_SAFETY = 4.0  # singular values below this multiple of the expected rounding count as zero
 
 
@@ -147,8 +148,11 @@ def log_determinants(matrices: Tensor, *, solver: Solver = "auto") -> LogDetermi
     """
     if solver not in SOLVERS:
         raise InputError(f"Unknown solver {solver!r}. {nearest(solver, SOLVERS)}")
-    scales = matrices.double().abs().amax(dim=(-2, -1))  # (B,): keeps squares in range
-    tall = _tall(matrices.double()) / scales.where(scales > 0, 1.0)[:, None, None]
+    tall = _tall(matrices.double())
+    scales = torch.linalg.vector_norm(tall, ord=torch.inf, dim=(-2, -1))  # (B,)
+    scales = scales.where((scales > 0) & ~_squares_in_range(scales), 1.0)
+    if bool((scales != 1.0).any()):
+        tall = tall / scales[:, None, None]
     if solver in {"auto", "cholesky"}:
         found, accepted = _by_cholesky(tall, matrices, forced=solver == "cholesky")
     elif solver == "qr":
@@ -161,8 +165,13 @@ def log_determinants(matrices: Tensor, *, solver: Solver = "auto") -> LogDetermi
         found.values[again] = better.values
         found.ranks[again] = better.ranks
         found.errors[again] = better.errors
-    shift = tall.shape[-1] * scales.where(scales > 0, 1.0).log()
+    shift = tall.shape[-1] * scales.log()
     return LogDeterminants(found.values + shift, found.ranks, found.errors)
+
+
+def _squares_in_range(scales: Tensor) -> Tensor:
+    """Whether squares and their sums neither overflow nor lose digits, float64."""
+    return (scales > 1e-100) & (scales < 1e100)
 
 
 def _tall(matrices: Tensor) -> Tensor:
@@ -175,10 +184,8 @@ def _by_cholesky(tall: Tensor, matrices: Tensor, *, forced: bool) -> tuple[LogDe
     gram = tall.mT @ tall
     factor, info = torch.linalg.cholesky_ex(gram)
     diagonal = factor.diagonal(dim1=-2, dim2=-1)
-    one = torch.eye(m, dtype=tall.dtype, device=tall.device)
-    inverse = torch.linalg.solve_triangular(factor, one.expand_as(factor), upper=False)
     norms = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1).sqrt()
-    inverse_norms = inverse.flatten(1).norm(dim=1)
+    inverse_norms = _inverse_norms(factor, upper=False)
     floor = rounding_floor(matrices, norms, inverse_norms)
     own = 0.3 * _DOUBLE_EPS / (math.sqrt(p) * m) * (norms * inverse_norms) ** 2
     full = (info == 0) & (inverse_norms * rank_tolerance(matrices, norms) < 1.0)
@@ -195,13 +202,30 @@ def _by_qr(tall: Tensor, matrices: Tensor) -> tuple[LogDeterminants, Tensor]:
     factor = torch.linalg.qr(tall, mode="r")[1]
     diagonal = factor.diagonal(dim1=-2, dim2=-1).abs()
     norms = factor.flatten(1).norm(dim=1)
-    one = torch.eye(m, dtype=tall.dtype, device=tall.device)
-    inverse = torch.linalg.solve_triangular(factor, one.expand_as(factor), upper=True)
-    inverse_norms = inverse.flatten(1).norm(dim=1)
+    inverse_norms = _inverse_norms(factor, upper=True)
     kept = inverse_norms * rank_tolerance(matrices, norms) < 1.0  # False where it is NaN
     ranks = torch.full((len(tall),), m, device=tall.device)
     floor = rounding_floor(matrices, norms, inverse_norms)
     return LogDeterminants(diagonal.log().sum(dim=-1), ranks, floor), kept
+
+
+def _inverse_norms(triangles: Tensor, *, upper: bool) -> Tensor:
+    """Frobenius norms of the inverses of `(B, m, m)` triangles, estimated within about a third.
+
+    E |T^-1 z|^2 = |T^-1|_F^2 for z of independent standard normal entries; small ones are exact.
+    """
+    m = triangles.shape[-1]
+    if m <= _PROBES:
+        right = torch.eye(m, dtype=triangles.dtype, device=triangles.device)
+    else:
+        draws = torch.Generator().manual_seed(0)  # the same for all: an estimate of a size
+        right = torch.randn(m, _PROBES, generator=draws, dtype=triangles.dtype)
+        right = right.to(triangles.device) / math.sqrt(_PROBES)
+    solved = torch.linalg.solve_triangular(
+        triangles, right.expand(len(triangles), *right.shape), upper=upper
+    )
+    norms: Tensor = solved.flatten(1).norm(dim=1)
+    return norms
 
 
 def _by_spectrum(tall: Tensor, matrices: Tensor) -> LogDeterminants:

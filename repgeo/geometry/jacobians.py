@@ -10,12 +10,15 @@ from torch import Tensor
 
 from repgeo.errors import InputError, NonFiniteError, nearest
 from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, rows_within
+from repgeo.geometry.fixed_slopes import FixedSlopes
 
 __all__ = ["Mode", "forward_slopes", "jacobian", "jacobian_chunks", "subspace_columns"]
 
 Mode: TypeAlias = Literal["auto", "forward", "reverse", "layerwise"]
 
 _MODES: Final[tuple[str, ...]] = get_args(Mode)
+_ROWS = 32  # of a backward pass on a CPU: fewer leave it waiting for the next call
+_FILL = 1 << 22  # bytes of activations of such a pass, where samples are small
 _COPIES = 3  # of a chunk of Jacobians: itself, in float64, factorised
 
 
@@ -133,7 +136,7 @@ def jacobian_chunks(
         elif way == "reverse":
             made = _reverse(feature_map, rows, memory_budget)
             made = made if part is None else made @ part
-        bad = ~torch.isfinite(made).flatten(1).all(dim=1)
+        bad = ~torch.linalg.vector_norm(made, ord=torch.inf, dim=(1, 2)).isfinite()
         if bool(bad.any()):
             raise NonFiniteError(
                 f"The Jacobians of {int(bad.sum())} of the samples {start} to {where.stop - 1} "
@@ -192,20 +195,22 @@ def forward_slopes(
 
 
 def _reverse(feature_map: FeatureMap, x: Tensor, memory_budget: int) -> Tensor:
-    """J `(b, n, d)`, one row after another.
+    """J `(b, n, d)`, several rows at a time, each on a copy of the samples.
 
-    On a GPU several rows at once, each on a copy of the samples, to fill it; on a CPU that only
-    costs the copies.
+    On a GPU as many as memory allows, to fill it; on a CPU so many that each pass has something to
+    do: more only costs the copies.
     """
     batch, d = x.shape
     n = feature_map.features
-    copies = 1
-    if x.device.type != "cpu":
-        copies = min(n, rows_within(memory_budget, feature_map.bytes_per_sample * batch))
+    most = rows_within(memory_budget, feature_map.bytes_per_sample * batch)
+    if x.device.type == "cpu":
+        most = min(most, max(_ROWS, _FILL // feature_map.bytes_per_sample) // batch)
+    copies = max(1, min(n, most))
     jacobians = x.new_empty(batch, n, d)
     with torch.enable_grad():
         leaf = x.repeat(copies, 1).requires_grad_()
-        features = feature_map(leaf)
+        with FixedSlopes():
+            features = feature_map(leaf)
         if not features.requires_grad:  # a constant map
             return jacobians.zero_()
         for start in range(0, n, copies):

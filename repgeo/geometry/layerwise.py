@@ -71,13 +71,26 @@ class Step:
 
     def slope(self, z: Tensor) -> Tensor:
         """The derivative of the elementwise function, `(b, units)`."""
-        made: Tensor = torch.func.jvp(self, (z,), (torch.ones_like(z),))[1]
-        return made
+        with torch.enable_grad():
+            leaf = z.detach().requires_grad_()
+            return _gradient(self(leaf), leaf)
 
-    def bend(self, z: Tensor) -> Tensor:
-        """The second derivative of the elementwise function, `(b, units)`."""
-        made: Tensor = torch.func.jvp(self.slope, (z,), (torch.ones_like(z),))[1]
-        return made
+    def slope_and_bend(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The first two derivatives of the elementwise function, `(b, units)` each."""
+        with torch.enable_grad():
+            leaf = z.detach().requires_grad_()
+            slope = _gradient(self(leaf), leaf, again=True)
+            return slope.detach(), _gradient(slope, leaf)
+
+
+def _gradient(values: Tensor, leaf: Tensor, *, again: bool = False) -> Tensor:
+    """The derivative of elementwise values, zero where they do not depend on the leaf."""
+    if not values.requires_grad:
+        return torch.zeros_like(leaf)
+    made: Tensor | None = torch.autograd.grad(
+        values, leaf, torch.ones_like(values), create_graph=again, allow_unused=True
+    )[0]
+    return torch.zeros_like(leaf) if made is None else made
 
 
 @dataclass(frozen=True)
@@ -125,19 +138,27 @@ class Chain:
         d = x.shape[1]
         if columns is None:
             columns = torch.eye(d, dtype=x.dtype, device=x.device)
-        slopes = columns.expand(len(x), d, columns.shape[-1])
-        left, right = torch.triu_indices(columns.shape[-1], columns.shape[-1], device=x.device)
-        bends = x.new_zeros(len(x), d, len(left))
+        k = columns.shape[-1]
+        # Units last, so that each layer is one matrix product for all samples and directions.
+        slopes = columns.mT.expand(len(x), k, d)
+        bends: Tensor | None = None  # (b, pairs, units), zero up to the first activation
         with torch.no_grad():
             for step in self.steps:
                 if step.weight is not None:
-                    slopes, bends = step.weight @ slopes, step.weight @ bends
+                    slopes = slopes @ step.weight.T
+                    bends = None if bends is None else bends @ step.weight.T
                 else:
-                    first, second = step.slope(x)[:, :, None], step.bend(x)[:, :, None]
-                    bends = first * bends + second * slopes[:, :, left] * slopes[:, :, right]
+                    first, second = (part[:, None] for part in step.slope_and_bend(x))
+                    made = torch.cat(
+                        [slopes[:, i : i + 1] * slopes[:, i:] for i in range(k)], dim=1
+                    )
+                    made.mul_(second)
+                    bends = made if bends is None else made.addcmul_(first, bends)
                     slopes = first * slopes
                 x = step(x)
-        return slopes, bends
+        if bends is None:
+            bends = slopes.new_zeros(len(x), k * (k + 1) // 2, slopes.shape[-1])
+        return slopes.mT, bends.mT
 
 
 @dataclass(frozen=True)

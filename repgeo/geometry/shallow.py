@@ -132,7 +132,7 @@ class ShallowNetwork:
     def _curvature(self, x: Tensor) -> Tensor:
         d = self.weight.shape[1]
         z = self._inputs_to_units(x)
-        slopes, bends = self._step.slope(z).double(), self._step.bend(z).double()  # (b, n)
+        slopes, bends = (part.double() for part in self._step.slope_and_bend(z))  # (b, n)
         scaled = slopes[:, :, None] * self.weight.double()
         triangle = torch.linalg.qr(scaled, mode="r")[1]
         values = torch.linalg.svdvals(triangle)
