@@ -12,6 +12,11 @@ _Entry = tuple[str, str, tuple[str, ...]]  # target "module:attribute", summary,
 
 _MODELS: Final[dict[str, _Entry]] = {
     "mlp": ("repgeo.models.mlp:mlp", "Multi-layer perceptron: encoder and linear head", ("net",)),
+    "shallow": (
+        "repgeo.models.shallow:shallow",
+        "One hidden layer in the scaling of infinite width",
+        ("net",),
+    ),
     "cnn": ("repgeo.models.cnn:cnn", "Small convolutional network: encoder and head", ("net",)),
     "resnet": ("repgeo.models.resnet:resnet", "Residual network with BatchNorm", ("net",)),
     "identity": ("repgeo.models.baselines:identity", "Codes that are the data", ("baseline",)),
