@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import context, forkserver, popen_forkserver, resource_tracker, spawn
+from multiprocessing import (
+    connection,
+    context,
+    forkserver,
+    popen_forkserver,
+    resource_tracker,
+    spawn,
+)
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -23,6 +31,22 @@ class _Popen(popen_forkserver.Popen):  # type: ignore[misc, unused-ignore]
     multiprocessing would run the user's script again in each process, to find functions defined
     there. Ours are all importable, and a script without a `__main__` guard must not start itself.
     """
+
+    def __init__(self, process_obj: BaseProcess) -> None:
+        self._reading = threading.Lock()
+        super().__init__(process_obj)
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """The exit code, None while the process lives.
+
+        Several pools ask from several threads, and the code can be read from its pipe only once:
+        a second reader would find the end of the file and report 255.
+        """
+        if self.returncode is None and flag != os.WNOHANG:
+            connection.wait([self.sentinel])
+        with self._reading:
+            code: int | None = super().poll(flag)
+        return code
 
     def _launch(self, process_obj: BaseProcess) -> None:
         prepare = spawn.get_preparation_data
