@@ -63,6 +63,11 @@ _PROBES: Final[dict[str, _Entry]] = {
         "Change of volumes near the decision boundary by training",
         ("geometry", "output"),
     ),
+    "volume_slice": (
+        "repgeo.probes.volume_slice:VolumeSlice",
+        "Log-volume, prediction and entropy on lines and planes between samples",
+        ("geometry", "output"),
+    ),
     "equivariance_error": (
         "repgeo.probes.equivariance_error:EquivarianceError",
         "Change of outputs and codes under rotations, flips and shifts",

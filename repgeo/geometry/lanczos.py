@@ -15,8 +15,7 @@ __all__ = ["Product", "jacobian_products", "largest_singular_values"]
 
 Product: TypeAlias = Callable[[Tensor], Tensor]
 
-_EVERY = 4  # steps between looks at the residuals
-_EXTRA = 8  # steps beyond k before the first look, and after a restart
+_EXTRA = 8  # steps beyond k before the first look at the residuals, and after a restart
 
 
 def largest_singular_values(
@@ -78,13 +77,14 @@ def largest_singular_values(
     d = start.shape[1]
     most = min(features, d)
     draws = torch.Generator().manual_seed(0)  # of restarts: they only need to be generic
-    right = [_unit(start)]  # v_1, v_2, ...: each (B, d)
-    product = multiply(right[0]).double()
+    right, left = _Basis(start, most), _Basis(start.new_empty(len(start), features), most)
+    v = _unit(start)
+    right.append(v)  # v_1, v_2, ...
+    product = multiply(v).double()
     scale = product.norm(dim=1)  # (B,): below rounding of it, a new direction is drawn
-    left: list[Tensor] = []
     diagonal: list[Tensor] = []
     above: list[Tensor] = []
-    earliest = k + _EXTRA
+    look = k + _EXTRA
     for step in range(1, most + 1):
         if not bool(torch.isfinite(product).all()):
             raise NonFiniteError("Products with the Jacobian are NaN or infinite.")
@@ -92,22 +92,48 @@ def largest_singular_values(
         left.append(u)
         diagonal.append(alpha)
         scale = torch.maximum(scale, alpha)
-        back = multiply_back(u).double() - alpha[:, None] * right[-1]
+        back = multiply_back(u).double() - alpha[:, None] * v
         v, beta, restarted = _next(back, right, scale, draws, room=step < d)
         if restarted:
-            earliest = max(earliest, step + k + _EXTRA)
-        last = step == most
-        if last:
+            look = max(look, step + k + _EXTRA)
+        if step == most:
             # All features are spanned, or all inputs (then beta is 0): the factorisation is exact.
             return torch.linalg.svdvals(_bidiagonal(diagonal, [*above, beta]))[:, :k], step
-        if step >= earliest and (step - k) % _EVERY == 0:
+        if step >= look:
             values, errors = _ritz(diagonal, above, beta, k)
             if bool((errors <= tolerance * values[:, :1]).all()):
                 return values, step
+            look = step + max(2, step // 10)
         right.append(v)
         above.append(beta)
         product = multiply(v).double() - beta[:, None] * u
     raise AssertionError("the loop returns at its last step")
+
+
+class _Basis:
+    """Orthonormal vectors `(B, steps, m)`, with room for more."""
+
+    def __init__(self, like: Tensor, most: int) -> None:
+        self._most = most
+        self._rows = like.new_empty(len(like), min(32, most), like.shape[1])
+        self.steps = 0
+
+    def append(self, vectors: Tensor) -> None:
+        """Take in one more vector of each matrix, `(B, m)`."""
+        if self.steps == self._rows.shape[1]:
+            more = min(self.steps, self._most - self.steps)
+            room = self._rows.new_empty(len(self._rows), max(1, more), self._rows.shape[2])
+            self._rows = torch.cat([self._rows, room], dim=1)
+        self._rows[:, self.steps] = vectors
+        self.steps += 1
+
+    def without(self, vectors: Tensor) -> Tensor:
+        """The vectors `(B, m)` less their parts along the basis; twice, which is enough."""
+        rows = self._rows[:, : self.steps]
+        for _ in range(2 if self.steps else 0):
+            parts = rows @ vectors[:, :, None]  # (B, steps, 1)
+            vectors = vectors - (rows.mT @ parts).squeeze(2)
+        return vectors
 
 
 def _unit(rows: Tensor) -> Tensor:
@@ -115,31 +141,22 @@ def _unit(rows: Tensor) -> Tensor:
     return rows / length
 
 
-def _orthogonalised(rows: Tensor, basis: list[Tensor]) -> Tensor:
-    """Rows `(B, m)` without their parts along the basis; twice, which is enough."""
-    if basis:
-        columns = torch.stack(basis, dim=2)  # (B, m, steps)
-        for _ in range(2):
-            rows = rows - (columns @ (columns.mT @ rows[:, :, None])).squeeze(2)
-    return rows
-
-
 def _next(
     rows: Tensor,
-    basis: list[Tensor],
+    basis: _Basis,
     scale: Tensor,
     draws: torch.Generator,
     *,
     room: bool = True,
 ) -> tuple[Tensor, Tensor, bool]:
     """The next basis vectors, their norms, and whether a new direction had to be drawn."""
-    rows = _orthogonalised(rows, basis)
+    rows = basis.without(rows)
     norms = rows.norm(dim=1)
     exhausted = norms <= 1e-13 * scale
-    restarted = bool(exhausted.any()) and room and len(basis) < rows.shape[1]
+    restarted = bool(exhausted.any()) and room and basis.steps < rows.shape[1]
     if restarted:
         fresh = torch.randn(rows.shape[1], generator=draws, dtype=torch.float64).to(rows.device)
-        fresh = _orthogonalised(fresh.expand_as(rows), basis)
+        fresh = basis.without(fresh.expand_as(rows))
         rows = torch.where(exhausted[:, None], fresh, rows)
     length = rows.norm(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
     return rows / length[:, None], norms.where(~exhausted, 0.0), restarted

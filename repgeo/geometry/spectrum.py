@@ -108,8 +108,9 @@ def largest_chunks(
     n = feature_map.features
     d = feature_map.inputs if columns is None else columns.shape[-1]
     _require_within(k, min(n, d))
-    # A step is one product forward, which costs two passes, and one back.
-    if solver == "auto" and 3 * (3 * k + 16) > min(n, 2 * d):
+    # A step is one product forward, which costs two passes, and one back. Passes for a Jacobian are
+    # taken several at a time, which makes them four times cheaper or so.
+    if solver == "auto" and 12 * (3 * k + 16) > min(n, 2 * d):
         return
     dtype = feature_map.x.dtype
     tolerance = max(_TOLERANCE, 4 * torch.finfo(dtype).eps)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from repgeo.probes.scalar_curvature import ScalarCurvature
     from repgeo.probes.similarity import Similarity
     from repgeo.probes.subject import Subject
+    from repgeo.probes.volume_slice import VolumeSlice
 
 __all__ = [
     "Accuracy",
@@ -35,6 +36,7 @@ __all__ = [
     "Side",
     "Similarity",
     "Subject",
+    "VolumeSlice",
 ]
 
 __getattr__, __dir__ = lazy_exports(
@@ -54,5 +56,6 @@ __getattr__, __dir__ = lazy_exports(
         "Side": "repgeo.probes.probe",
         "Similarity": "repgeo.probes.similarity",
         "Subject": "repgeo.probes.subject",
+        "VolumeSlice": "repgeo.probes.volume_slice",
     },
 )
