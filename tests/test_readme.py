@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,3 +172,11 @@ def test_the_reading_of_blocks_itself() -> None:
 def test_commands_that_do_not_exist_are_found(words: list[str], message: str) -> None:
     with pytest.raises(Exception, match=message):
         assert_parses(words)
+
+
+def test_the_generated_parts_are_up_to_date() -> None:
+    script = README.parent / "scripts" / "make_readme.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

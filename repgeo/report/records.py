@@ -11,7 +11,7 @@ import numpy as np
 
 from repgeo.errors import InputError
 from repgeo.probes.intervals import Estimate
-from repgeo.probes.rows import COLUMNS
+from repgeo.probes.rows import COLUMNS, COST_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,30 +21,8 @@ __all__ = ["SIDES", "Record", "mean_of", "read_records", "with_sides"]
 #: What a record of a pair probe is averaged with: the diagonal never joins the other models.
 SIDES: Final = ("others", "self")
 
-_NEEDED: Final = (
-    "task",
-    "dataset",
-    "model",
-    "model_b",
-    "layer",
-    "layer_b",
-    "probe",
-    "params",
-    "metric",
-    "at",
-    "value",
-    "unit",
-    "direction",
-    "chance",
-    "stderr",
-    "ci_low",
-    "ci_high",
-    "ci_kind",
-    "n",
-    "seed",
-    "status",
-    "error_type",
-    "error",
+_NEEDED: Final = tuple(
+    name for name in COLUMNS if name not in (*COST_COLUMNS, "dtype", "cell", "version")
 )
 
 _NUMBERS: Final = ("value", "chance", "stderr", "ci_low", "ci_high", "n", "seed")

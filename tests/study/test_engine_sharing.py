@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine_study import run
 
-TOYS = '''
+TOYS = """
 from __future__ import annotations
 
 import os
@@ -70,7 +70,7 @@ class Pair(Probe):
 
     def measure(self, mine, other, data, context):
         yield Reading("distance", (mine.prepared["codes"] - other.prepared["codes"]).norm())
-'''
+"""
 
 
 def study(folder: Path, models: int, probes: int) -> Path:
