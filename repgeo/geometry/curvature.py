@@ -11,7 +11,7 @@ from torch import Tensor
 
 from repgeo.errors import InputError, NonFiniteError
 from repgeo.geometry.determinants import PrecisionWarning, rank_tolerance
-from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, rows_within
+from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, full_precision, rows_within
 from repgeo.geometry.jacobians import forward_slopes, subspace_columns
 from repgeo.geometry.volume import require_orthonormal
 
@@ -229,11 +229,12 @@ def _derivatives(
             part = torch.eye(d, dtype=rows.dtype, device=rows.device)
         elif part.ndim == 3:
             part = part[start : start + size]
-        if feature_map.chain is not None:
-            slopes, bends = feature_map.chain.derivatives(rows, part)
-        else:
-            slopes = forward_slopes(feature_map, rows, part, memory_budget)
-            bends = _second_derivatives(feature_map, rows, part, memory_budget)
+        with full_precision(rows.device):
+            if feature_map.chain is not None:
+                slopes, bends = feature_map.chain.derivatives(rows, part)
+            else:
+                slopes = forward_slopes(feature_map, rows, part, memory_budget)
+                bends = _second_derivatives(feature_map, rows, part, memory_budget)
         if not bool(torch.isfinite(slopes).all() and torch.isfinite(bends).all()):
             raise NonFiniteError(
                 f"Derivatives of the map are NaN or infinite at samples {start} to "

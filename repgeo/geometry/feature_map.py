@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from repgeo.errors import InputError
 from repgeo.geometry.layerwise import Chain, recorded_chain
 
-__all__ = ["MEMORY_BUDGET", "FeatureMap", "Map"]
+__all__ = ["MEMORY_BUDGET", "FeatureMap", "Map", "full_precision", "plain_attention", "rows_within"]
 
 Map: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -141,6 +141,24 @@ def plain_attention() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Products in full float32 on GPUs, whose convolutions otherwise round to ten bits (TF32).
+
+    Small singular values of a Jacobian would drown in that.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    convolutions, matrices = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.backends.cuda.matmul.allow_tf32 = matrices
 
 
 def _frozen(f: Map) -> Map:

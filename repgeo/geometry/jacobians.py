@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from repgeo.errors import InputError, NonFiniteError, nearest
-from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, rows_within
+from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, full_precision, rows_within
 from repgeo.geometry.fixed_slopes import FixedSlopes
 
 __all__ = ["Mode", "forward_slopes", "jacobian", "jacobian_chunks", "subspace_columns"]
@@ -124,18 +124,19 @@ def jacobian_chunks(
         where = slice(start, min(start + size, len(feature_map.x)))
         rows = feature_map.x[where]
         part = columns[where] if columns is not None and columns.ndim == 3 else columns
-        if way == "forward":
-            try:
-                made = forward_slopes(feature_map, rows, part, memory_budget)
-            except NotImplementedError:  # an operation without forward-mode derivative
-                if mode == "forward":
-                    raise
-                way = "reverse"
-        if way == "layerwise" and feature_map.chain is not None:
-            made = feature_map.chain.jacobian(rows, part)
-        elif way == "reverse":
-            made = _reverse(feature_map, rows, memory_budget)
-            made = made if part is None else made @ part
+        with full_precision(rows.device):
+            if way == "forward":
+                try:
+                    made = forward_slopes(feature_map, rows, part, memory_budget)
+                except NotImplementedError:  # an operation without forward-mode derivative
+                    if mode == "forward":
+                        raise
+                    way = "reverse"
+            if way == "layerwise" and feature_map.chain is not None:
+                made = feature_map.chain.jacobian(rows, part)
+            elif way == "reverse":
+                made = _reverse(feature_map, rows, memory_budget)
+                made = made if part is None else made @ part
         bad = ~torch.linalg.vector_norm(made, ord=torch.inf, dim=(1, 2)).isfinite()
         if bool(bad.any()):
             raise NonFiniteError(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from repgeo.errors import InputError, nearest
 from repgeo.geometry.determinants import singular_values
-from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, rows_within
+from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, full_precision, rows_within
 from repgeo.geometry.jacobians import jacobian_chunks, subspace_columns
 from repgeo.geometry.lanczos import Product, jacobian_products, largest_singular_values
 
@@ -120,18 +120,19 @@ def largest_chunks(
     start = torch.randn(d, generator=draws, dtype=torch.float64).to(feature_map.x.device)
     for first in range(0, len(feature_map.x), size):
         rows = feature_map.x[first : first + size]
-        multiply, multiply_back = jacobian_products(feature_map, rows)
-        if columns is not None:
-            part = columns[first : first + size] if columns.ndim == 3 else columns
-            multiply, multiply_back = _restricted(multiply, multiply_back, part)
-        values, _ = largest_singular_values(
-            multiply,
-            multiply_back,
-            start.repeat(len(rows), 1),
-            features=n,
-            k=k,
-            tolerance=tolerance,
-        )
+        with full_precision(rows.device):
+            multiply, multiply_back = jacobian_products(feature_map, rows)
+            if columns is not None:
+                part = columns[first : first + size] if columns.ndim == 3 else columns
+                multiply, multiply_back = _restricted(multiply, multiply_back, part)
+            values, _ = largest_singular_values(
+                multiply,
+                multiply_back,
+                start.repeat(len(rows), 1),
+                features=n,
+                k=k,
+                tolerance=tolerance,
+            )
         yield values, dtype, (n, d)
 
 
