@@ -11,7 +11,14 @@ from torch import Tensor
 
 from repgeo.errors import InputError, NonFiniteError
 from repgeo.geometry.determinants import PrecisionWarning, rank_tolerance
-from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, full_precision, rows_within
+from repgeo.geometry.feature_map import (
+    MEMORY_BUDGET,
+    FeatureMap,
+    Map,
+    full_precision,
+    rows_within,
+    samples_within,
+)
 from repgeo.geometry.jacobians import forward_slopes, subspace_columns
 from repgeo.geometry.volume import require_orthonormal
 
@@ -221,7 +228,7 @@ def _derivatives(
     held = 8 * _COPIES * n * (k * k + pairs) + feature_map.bytes_per_sample
     if feature_map.chain is not None:
         held += 8 * _COPIES * feature_map.chain.width * pairs
-    size = rows_within(memory_budget, held)
+    size = samples_within(memory_budget, held, feature_map.x.device)
     for start in range(0, len(feature_map.x), size):
         rows = feature_map.x[start : start + size]
         part = columns

@@ -14,12 +14,22 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from repgeo.errors import InputError
 from repgeo.geometry.layerwise import Chain, recorded_chain
 
-__all__ = ["MEMORY_BUDGET", "FeatureMap", "Map", "full_precision", "plain_attention", "rows_within"]
+__all__ = [
+    "MEMORY_BUDGET",
+    "FeatureMap",
+    "Map",
+    "full_precision",
+    "plain_attention",
+    "rows_within",
+    "samples_within",
+]
 
 Map: TypeAlias = Callable[[Tensor], Tensor]
 
 #: Bytes that intermediate results of one chunk may take.
 MEMORY_BUDGET = 1 << 28
+
+_CACHED = 1 << 25  # bytes of a chunk on a CPU; measured: larger ones are slower, and take memory
 
 
 class FeatureMap:
@@ -185,3 +195,9 @@ def _frozen(f: Map) -> Map:
 def rows_within(budget: int, bytes_per_row: int) -> int:
     """How many rows fit into a memory budget, at least one."""
     return max(1, math.floor(budget / max(1, bytes_per_row)))
+
+
+def samples_within(budget: int, bytes_per_sample: int, device: torch.device) -> int:
+    """How many samples to treat at a time: what fits into the budget, on a CPU also into caches."""
+    fitting = budget if device.type == "cuda" else min(budget, _CACHED)
+    return rows_within(fitting, bytes_per_sample)

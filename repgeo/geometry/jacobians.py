@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from repgeo.errors import InputError, NonFiniteError, nearest
-from repgeo.geometry.feature_map import MEMORY_BUDGET, FeatureMap, Map, full_precision, rows_within
+from repgeo.geometry.feature_map import (
+    MEMORY_BUDGET,
+    FeatureMap,
+    Map,
+    full_precision,
+    rows_within,
+    samples_within,
+)
 from repgeo.geometry.fixed_slopes import FixedSlopes
 
 __all__ = ["Mode", "forward_slopes", "jacobian", "jacobian_chunks", "subspace_columns"]
@@ -119,7 +126,7 @@ def jacobian_chunks(
         held += 2 * 8 * feature_map.chain.width * directions
     if way == "reverse" and columns is not None:
         held += 8 * feature_map.features * feature_map.inputs
-    size = chunk or rows_within(memory_budget, held)
+    size = chunk or samples_within(memory_budget, held, feature_map.x.device)
     for start in range(0, len(feature_map.x), size):
         where = slice(start, min(start + size, len(feature_map.x)))
         rows = feature_map.x[where]

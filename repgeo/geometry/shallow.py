@@ -11,7 +11,7 @@ from torch import Tensor
 
 from repgeo.errors import InputError
 from repgeo.geometry.determinants import log_determinants, rank_tolerance
-from repgeo.geometry.feature_map import MEMORY_BUDGET, rows_within
+from repgeo.geometry.feature_map import MEMORY_BUDGET, samples_within
 from repgeo.geometry.layerwise import Step
 from repgeo.geometry.moments import Activation, activation_named
 
@@ -164,4 +164,4 @@ class ShallowNetwork:
     def _parts(self, x: Tensor, numbers: int) -> tuple[Tensor, ...]:
         """Chunks of inputs, for so many numbers of working memory each."""
         held = 8 * max(numbers, 3 * self.weight.numel())
-        return torch.split(x, rows_within(MEMORY_BUDGET, held))
+        return torch.split(x, samples_within(MEMORY_BUDGET, held, x.device))

@@ -15,7 +15,7 @@ from repgeo.datasets.dataset import Dataset, Split
 from repgeo.errors import InputError, UnsupportedError
 from repgeo.geometry.boundaries import boundary_distance
 from repgeo.geometry.correlation import rank_correlation_terms
-from repgeo.geometry.volume import VolumeReport, volume_report
+from repgeo.geometry.volume import VolumeReport
 from repgeo.models.loaded import Epoch
 from repgeo.probes.context import Context
 from repgeo.probes.metric import Metric
@@ -27,6 +27,7 @@ from repgeo.probes.points import (
     inputs_of,
     probe_points,
     subspace_of,
+    volumes,
 )
 from repgeo.probes.probe import Case, Probe
 from repgeo.probes.reading import Reading, Scalar
@@ -167,18 +168,14 @@ class Magnification(Probe):
         x = inputs_of(chosen, subject)
         plane = subspace_of(self.plane, data, context, self.name)
 
-        def volumes(trained: Subject) -> VolumeReport:
-            subspace = None if plane is None else plane.to(x)
-            budget = context.memory_budget
-            return volume_report(
-                trained.feature_map, x, subspace=subspace, rank=self.top, memory_budget=budget
-            )
+        def measured(trained: Subject) -> VolumeReport:
+            return volumes(trained, x, subspace=plane, top=self.top, context=context)
 
         distance = boundary_distance(
             lambda x: _answers(subject, x), x, inputs_of(data.test, subject)
         )
-        before = volumes(subject.at(self.reference))
-        after = [(at, volumes(part)) for at, part in at_epochs(subject, self.epochs, context)]
+        before = measured(subject.at(self.reference))
+        after = [(at, measured(part)) for at, part in at_epochs(subject, self.epochs, context)]
         finite = torch.stack([r.log_volume.isfinite() for r in (before, *(r for _, r in after))])
         kept = finite.all(dim=0)
         excluded = (~kept).double()

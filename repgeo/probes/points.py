@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, TypeAlias
 
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from repgeo.datasets.dataset import Dataset, Split
 from repgeo.errors import InputError
+from repgeo.geometry.determinants import PrecisionWarning
 from repgeo.geometry.slices import principal_plane, random_plane
+from repgeo.geometry.volume import VolumeReport, volume_report
 from repgeo.models.loaded import Epoch
 from repgeo.probes.context import Context
 from repgeo.probes.reading import Scalar
@@ -27,6 +30,7 @@ __all__ = [
     "probe_points",
     "rigid_inputs",
     "subspace_of",
+    "volumes",
 ]
 
 #: The directions a probe looks along: all inputs, the two principal components of the train split,
@@ -97,6 +101,26 @@ def subspace_of(plane: Plane, data: Dataset, context: Context, probe: str) -> Te
     sample = probe_points(data.train, _PLANE_SAMPLES, context, probe)
     assert isinstance(sample.x, Tensor)
     return principal_plane(sample.x)
+
+
+def volumes(
+    subject: Subject,
+    x: Tensor,
+    *,
+    subspace: Tensor | None,
+    top: int | None,
+    context: Context,
+) -> VolumeReport:
+    """Log-volumes at points, without a warning of rounding: the report has the expected errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrecisionWarning)
+        return volume_report(
+            subject.feature_map,
+            x,
+            subspace=None if subspace is None else subspace.to(x),
+            rank=top,
+            memory_budget=context.memory_budget,
+        )
 
 
 def at_epochs(

@@ -10,7 +10,6 @@ import torch
 from pydantic import Field
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.geometry.volume import volume_report
 from repgeo.probes.context import Context
 from repgeo.probes.metric import Metric
 from repgeo.probes.points import (
@@ -22,6 +21,7 @@ from repgeo.probes.points import (
     probe_points,
     rigid_inputs,
     subspace_of,
+    volumes,
 )
 from repgeo.probes.probe import Case, Probe
 from repgeo.probes.reading import Reading
@@ -44,6 +44,8 @@ class PullbackVolume(Probe):
       "coarea" (the normal Jacobian, which is not a density on the inputs and depends on their
       units), or "truncated": numbers of different kinds, or of layers of different sizes, do not
       compare.
+    - `rounding_error`: the error of that which rounding the Jacobian to the model's dtype leads to,
+      the median over points of full rank. Where it is not small, evaluate the model in float64.
     - `rank`: mean numerical rank of J (with `top` known up to `top` only).
     - `deficient`: share of points whose rank is below the number of singular values summed, such as
       those where too many ReLUs are dead.
@@ -87,10 +89,11 @@ class PullbackVolume(Probe):
     >>> x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     >>> frame = PullbackVolume()(lambda x: x @ x.new_tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]]), x)
     >>> print(frame[["metric", "value"]].round(6).to_string(index=False))
-        metric    value
-    log_volume 1.791759
-          rank 2.000000
-     deficient 0.000000
+            metric    value
+        log_volume 1.791759
+    rounding_error 0.000000
+              rank 2.000000
+         deficient 0.000000
     """
 
     name: ClassVar[str] = "pullback_volume"
@@ -99,6 +102,12 @@ class PullbackVolume(Probe):
             unit="nats",
             invariant_to=RIGID_CODES | {"samples:permutation"},
             summary="log of the volume element, median over points",
+        ),
+        "rounding_error": Metric(
+            unit="nats",
+            direction="lower",
+            range=(0.0, math.inf),
+            summary="expected rounding error of the log-volume, median over points",
         ),
         "rank": Metric(
             range=(0.0, math.inf),
@@ -130,13 +139,7 @@ class PullbackVolume(Probe):
         x = inputs_of(chosen, subject)
         drawn = {"points": x.flatten(1)} if x[0].numel() <= _DRAWABLE else None
         for epoch, trained in at_epochs(subject, self.epochs, context):
-            report = volume_report(
-                trained.feature_map,
-                x,
-                subspace=None if plane is None else plane.to(x),
-                rank=self.top,
-                memory_budget=context.memory_budget,
-            )
+            report = volumes(trained, x, subspace=plane, top=self.top, context=context)
             at = {"kind": report.kind, **epoch}
             yield Reading(
                 "log_volume",
@@ -146,6 +149,15 @@ class PullbackVolume(Probe):
                 at=at,
                 artifact=drawn,
             )
+            full = report.error.isfinite()
+            if bool(full.any()):
+                yield Reading(
+                    "rounding_error",
+                    samples=report.error[full],
+                    ids=chosen.ids[full.to(chosen.ids.device)],
+                    statistic="median",
+                    at=at,
+                )
             yield Reading("rank", samples=report.rank, ids=chosen.ids, at=at)
             deficient = (report.rank < report.directions).double()
             yield Reading(

@@ -15,11 +15,10 @@ from repgeo.datasets.dataset import Dataset, Split
 from repgeo.errors import InputError
 from repgeo.geometry.slices import Slice, line_slice, normalised_entropy, plane_slice
 from repgeo.geometry.spectrum import volume_spectrum
-from repgeo.geometry.volume import volume_report
 from repgeo.probes.accuracy import labels_of
 from repgeo.probes.context import Context
 from repgeo.probes.metric import Metric
-from repgeo.probes.points import RIGID_CODES, Epochs, at_epochs, inputs_of, probe_points
+from repgeo.probes.points import RIGID_CODES, Epochs, at_epochs, inputs_of, probe_points, volumes
 from repgeo.probes.probe import Case, Probe
 from repgeo.probes.reading import Reading
 from repgeo.probes.subject import Subject
@@ -120,13 +119,8 @@ class VolumeSlice(Probe):
         build = line_slice if len(corners) == 2 else plane_slice
         made: Slice = build(*corners, steps=self.steps)
         for epoch, trained in at_epochs(subject, self.epochs, context):
-            report = volume_report(
-                trained.feature_map,
-                made.points,
-                subspace=made.subspace if self.along == "slice" else None,
-                rank=self.top,
-                memory_budget=context.memory_budget,
-            )
+            subspace = made.subspace if self.along == "slice" else None
+            report = volumes(trained, made.points, subspace=subspace, top=self.top, context=context)
             logits = trained(made.points)
             entropy = normalised_entropy(logits)
             answers = logits.argmax(dim=1)
