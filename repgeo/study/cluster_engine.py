@@ -25,7 +25,8 @@ from repgeo.study.steps import Step
 
 __all__ = ["ClusterEngine"]
 
-_AHEAD = 3  # steps handed to a worker at once: enough to hide the scheduler's latency
+_LATENCY = 0.1  # seconds of steps handed to a worker ahead, to hide the way to it and back
+_MOST_AHEAD = 64
 _WAIT = 0.1
 _LOOK = 2.0  # seconds between looks at which workers there are
 _PATIENCE = 60.0  # seconds to wait for a first worker
@@ -122,6 +123,7 @@ class ClusterEngine:
         self._homes: dict[str, str] = {}  # worker -> the model of its last step
         self._open: dict[str, tuple[str, Any]] = {}  # step -> worker, future
         self._looked = 0.0
+        self._pace = _LATENCY  # seconds that a step takes, a running mean
         self._closing = threading.Event()
         try:
             self._await_workers(scheduler)
@@ -182,7 +184,10 @@ class ClusterEngine:
         return None if worker is None else Vacancy(self._homes.get(worker))
 
     def _least_busy(self) -> str | None:
-        free = [worker for worker, load in self._load.items() if load < _AHEAD]
+        # One more than runs where steps are long, so that the last ones are shared evenly; many
+        # where they are short.
+        ahead = 2 + min(_MOST_AHEAD, int(_LATENCY / max(self._pace, 1e-4)))
+        free = [worker for worker, load in self._load.items() if load < ahead]
         return min(free, key=self._load.__getitem__) if free else None
 
     def submit(self, step: Step) -> None:
@@ -217,18 +222,28 @@ class ClusterEngine:
         StorageError
             If a worker could not write to the study folder.
         """
-        found: list[tuple[Step, Outcome]] = []
-        wait = True
-        while True:
-            try:
-                step, future = self._ended.get(block=wait, timeout=_WAIT)
-            except queue.Empty:
-                return found
-            wait = False
+        ended = self._drain()
+        whole = [future for _, future in ended if future.status == "finished"]
+        # One call for all of them: each is a way to the scheduler and to a worker and back.
+        results = dict(zip((f.key for f in whole), self._client.gather(whole), strict=True))
+        found = []
+        for step, future in ended:
             worker, _ = self._open.pop(step.id)
             if worker in self._load:
                 self._load[worker] -= 1
-            found.append((step, _outcome(step, future)))
+            outcome = _outcome(step, future, results.get(future.key))
+            self._pace += 0.2 * (outcome.cost.duration_s - self._pace)
+            found.append((step, outcome))
+        return found
+
+    def _drain(self) -> list[tuple[Step, Any]]:
+        """The futures that ended; waits a moment for a first one."""
+        ended: list[tuple[Step, Any]] = []
+        with suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=_WAIT))
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
 
     def close(self, *, abandon: bool) -> None:
         """Leave the cluster as it was: nothing of ours queued, no sandbox left."""
@@ -240,21 +255,18 @@ class ClusterEngine:
         self._client.close(timeout=5)
 
 
-def _outcome(step: Step, future: Any) -> Outcome:
-    error = future.exception()
-    if error is None:
-        found = future.result()
-        if isinstance(found, StorageError):
-            raise found
-        if isinstance(found, Outcome):
-            return found
-        error = TypeError(f"the worker gave {type(found).__name__}")
+def _outcome(step: Step, future: Any, result: Any) -> Outcome:
+    if isinstance(result, StorageError):
+        raise result
+    if isinstance(result, Outcome):
+        return result
+    error = future.exception() if future.status == "error" else None
     # KilledWorker: workers were lost again and again while they had this step.
-    text = f"{step.title}: the cluster lost it: {type(error).__name__}: {error}"
+    why = f"{type(error).__name__}: {error}" if error is not None else f"it is {future.status}"
     return Outcome(
         step.id,
         "crashed",
-        error_type=type(error).__name__,
-        error=" ".join(text.split()),
+        error_type=type(error).__name__ if error is not None else "LostByCluster",
+        error=" ".join(f"{step.title}: the cluster lost it: {why}".split()),
         fingerprint=step.fingerprint,
     )
