@@ -257,8 +257,10 @@ def _run_one(task: str, options: Any) -> int:
         print(verdict_line(verdict))
     print(summary_lines(frame))
     print(f"table:       {result.folder / 'table.csv'}")
-    if len(frame):
-        page = write_leaderboard(result.folder, result.folder / "leaderboard.html")
+    page = result.folder / "leaderboard.html"
+    if len(frame) and (result.ran or not page.is_file()):
+        write_leaderboard(result.folder, page)
+    if page.is_file():
         print(f"leaderboard: {page}")
     return int((~frame["status"].isin(["ok", "unsupported"])).sum())
 

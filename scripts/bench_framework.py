@@ -211,10 +211,11 @@ def many_cells(folder: Path, cells: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the cells, one run")
+    parser.add_argument("--runs", type=int, default=3, help="of which medians are taken [3]")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args()
     part = 10 if options.quick else 1
-    runs = 1 if options.quick else 3
+    runs = 1 if options.quick else options.runs
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -233,7 +234,7 @@ def main() -> None:
         found |= many_cells(folder, 20_000 // part)
     options.out.mkdir(parents=True, exist_ok=True)
     about = {
-        "command": "python scripts/bench_framework.py" + " --quick" * options.quick,
+        "command": " ".join(["python", "scripts/bench_framework.py", *sys.argv[1:]]),
         "versions": versions(),
         "machine": machine_kind(),
         "values": found,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from repgeo.errors import ConfigurationError, nearest
@@ -28,7 +28,8 @@ def wire_steps(
     ConfigurationError
         If `pairs` names a model that there is not.
     """
-    seeded = _Seeded(dataset, seed, models)
+    identities = {model.label: model.identity(dataset) for model in models}
+    seeded = _Seeded(dataset, seed, models, identities)
     yield from seeded.trainings()
     for probe, entry in probes:
         if probe.arity == 1:
@@ -44,9 +45,10 @@ class _Seeded:
     dataset: DatasetSpec | None
     seed: int
     models: Sequence[ModelSpec]
+    identities: Mapping[str, str]  # label -> identity of the network: asked for by every step
 
     def model_identity(self, model: ModelSpec) -> str:
-        return model.identity(self.dataset)
+        return self.identities[model.label]
 
     def trainings(self) -> Iterator[Step]:
         for model in self.models:
