@@ -27,6 +27,7 @@ class Agenda:
         self._dependents: dict[str, list[str]] = {}
         self._ready: OrderedDict[str, deque[str]] = OrderedDict()  # home -> steps
         self._at_work: Counter[str] = Counter()
+        self._begun: set[str] = set()
         self._blocked: list[Step] = []
         dead = {name for name, status in finished.items() if status != "ok"}
         for step in steps:
@@ -47,15 +48,17 @@ class Agenda:
         return len(self._waiting)
 
     def next(self, home: str | None = None) -> Step | None:
-        """The next ready step: of the same model where there is one, else of the least busy."""
+        """The next ready step: of the same model, else of one that nobody began, else any."""
         if home is None or not self._ready.get(home):
             homes = [name for name, queue in self._ready.items() if queue]
             if not homes:
                 return None
-            home = min(homes, key=lambda name: self._at_work[name])  # the first of equals
+            # A model that was begun is loaded elsewhere, even if its process is between two steps.
+            home = min(homes, key=lambda name: (name in self._begun, self._at_work[name]))
         step = self._steps[self._ready[home].popleft()]
         if not self._ready[home]:
             del self._ready[home]
+        self._begun.add(step.home)
         self._at_work[step.home] += 1
         return step
 
