@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from repgeo.datasets.dataset import Dataset, Split
@@ -69,6 +69,10 @@ class Magnification(Probe):
         How many test points are looked at; the same for every model.
     near, far
         Shares of points that count as near and as far.
+    near_distance, far_distance
+        In place of these shares: points nearer than the one, or farther than the other, count, in
+        units of input. How many that are then differs between models; what the two sets mean does
+        not.
     reference
         The checkpoint to compare with.
     epochs
@@ -83,8 +87,9 @@ class Magnification(Probe):
     UnsupportedError
         If the model did not keep the reference checkpoint: `keep = ["init"]` in [models.train].
     InputError
-        If the train split has no integer labels, outputs are not `(n, classes)`, or all test points
-        have the same answer.
+        If the train split has no integer labels, outputs are not `(n, classes)`, all test points
+        have the same answer, or none is nearer than `near_distance` or farther than
+        `far_distance`.
 
     References
     ----------
@@ -141,11 +146,20 @@ class Magnification(Probe):
     points: int = Field(default=512, ge=10)
     near: float = Field(default=0.15, gt=0, le=0.5)
     far: float = Field(default=0.4, gt=0, le=0.5)
+    near_distance: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    far_distance: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     reference: Literal["init"] | int = "init"
     epochs: Epochs = ()
     gate: float = Field(default=0.9, ge=0, le=1)
     plane: Plane = "none"
     top: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        near, far = self.near_distance, self.far_distance
+        if near is not None and far is not None and near > far:
+            raise ValueError(f"near_distance ({near}) must not exceed far_distance ({far})")
+        return self
 
     def invariances(self, metric: str) -> frozenset[str]:
         """A random plane does not turn with the inputs."""
@@ -182,7 +196,8 @@ class Magnification(Probe):
         yield Reading("excluded", samples=excluded, ids=chosen.ids, statistic="proportion")
         if int(kept.sum()) < 2:
             return
-        place = _Place(distance[kept], x.flatten(1).double().norm(dim=1)[kept], self.near, self.far)
+        norm = x.flatten(1).double().norm(dim=1)[kept].cpu().numpy()
+        place = _Place(distance[kept].cpu().numpy(), norm, self._sides)
         ids = chosen.ids[kept.to(chosen.ids.device)]
         start = {"kind": before.kind, "epoch": self.reference}
         yield from place.readings(before.log_volume[kept], "volume", start, ids)
@@ -193,6 +208,34 @@ class Magnification(Probe):
             yield from place.readings(report.log_volume[kept], "volume", at, ids)
             change = (report.log_volume - before.log_volume)[kept]
             yield from place.readings(change, "change", at, ids)
+
+    def _sides(self, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which points are near the boundary and which far from it, `(n,)` each.
+
+        Raises
+        ------
+        InputError
+            If there are none of either.
+        """
+        ordered, n = np.sort(distance), len(distance)
+        near = (
+            distance <= ordered[math.ceil(self.near * n) - 1]
+            if self.near_distance is None
+            else distance < self.near_distance
+        )
+        far = (
+            distance >= ordered[-math.ceil(self.far * n)]
+            if self.far_distance is None
+            else distance > self.far_distance
+        )
+        if not (near.any() and far.any()):
+            raise InputError(
+                f"magnification: no point is nearer than {self.near_distance} to the decision "
+                f"boundary, or none farther than {self.far_distance}: distances lie between "
+                f"{ordered[0]:.3g} and {ordered[-1]:.3g}. Choose near_distance and far_distance "
+                "between these, take more points, or leave them out."
+            )
+        return near, far
 
     def oracles(self) -> Iterable[Case]:
         """A network that learned to stretch around a boundary at x_1 = 0, and a random one."""
@@ -208,8 +251,8 @@ class Magnification(Probe):
             "init": _Network(_Stretch(0.0), _Sign()).state_dict()
         }
         gain = torch.log1p(3.0 / torch.cosh(places) ** 2)
-        near, far = math.ceil(20 * self.near), math.ceil(20 * self.far)
-        change = float(gain[:near].mean() - gain[-far:].mean())
+        near, far = (torch.from_numpy(side) for side in self._sides(places.numpy()))
+        change = float(gain[near].mean() - gain[far].mean())
         at = {"kind": "volume", "of": "change"}
         found = {"rank_correlation": -1.0, "partial_rank_correlation": 0.0}
         yield Case(trained, data, found, 1e-9, at, checkpoints=checkpoints)
@@ -221,12 +264,14 @@ class Magnification(Probe):
 class _Place:
     """Points with their distances to the boundary and norms: where log-volumes are compared."""
 
-    def __init__(self, distance: Tensor, norm: Tensor, near: float, far: float) -> None:
-        self._distance = distance.cpu().numpy()
-        self._norm = norm.cpu().numpy()
-        ordered = np.sort(self._distance)
-        self._near = self._distance <= ordered[math.ceil(near * len(ordered)) - 1]
-        self._far = self._distance >= ordered[-math.ceil(far * len(ordered))]
+    def __init__(
+        self,
+        distance: np.ndarray,
+        norm: np.ndarray,
+        sides: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        self._distance, self._norm = distance, norm
+        self._near, self._far = sides(distance)
 
     def readings(
         self, values: Tensor, of: str, at: Mapping[str, Scalar], ids: Tensor

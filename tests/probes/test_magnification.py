@@ -12,7 +12,7 @@ from torch import nn
 
 from repgeo.datasets.dataset import Dataset, Split
 from repgeo.errors import InputError, UnsupportedError
-from repgeo.geometry import log_volume, rank_correlation, rank_correlation_terms
+from repgeo.geometry import boundary_distance, log_volume, rank_correlation, rank_correlation_terms
 from repgeo.models.loaded import LoadedModel
 from repgeo.probes import Magnification
 from repgeo.probes.checking import check_probe
@@ -86,6 +86,40 @@ def test_what_is_read_at_the_reference_and_after():
     expected = rank_correlation(log_volume(last.encoder, data.test.x), distances.amin(dim=1))
     value = found["rank_correlation", '{"kind":"volume","of":"volume"}'].value
     assert value == pytest.approx(expected, abs=0.1)
+
+
+def test_near_and_far_as_distances():
+    first, last = _Network(0), _Network(50)
+    data, model = _data(last), _loaded(last, {"init": first})
+    x = data.test.x
+    change = log_volume(last.encoder, x) - log_volume(first.encoder, x)
+    sides = {"near_distance": 0.3, "far_distance": 0.6}
+    found = _measured(Magnification(**sides), model, data)
+    value = found["contrast_change", '{"kind":"volume"}'].value
+    bound = boundary_distance(lambda x: last(x).argmax(dim=1), x, x)
+    assert value == pytest.approx(
+        float(change[bound < 0.3].mean() - change[bound > 0.6].mean()), abs=1e-12
+    )
+    mixed = _measured(Magnification(near_distance=0.3), model, data)
+    farthest = bound >= bound.sort().values[-32]  # two fifths of 80
+    assert mixed["contrast_change", '{"kind":"volume"}'].value == pytest.approx(
+        float(change[bound < 0.3].mean() - change[farthest].mean()), abs=1e-12
+    )
+
+
+def test_distances_in_the_oracles():
+    report = check_probe(Magnification(near_distance=0.35, far_distance=1.05))
+    assert report.passed, report.text()
+    assert report.oracles == 5
+
+
+def test_distances_without_points_are_refused():
+    first, last = _Network(0), _Network(50)
+    model = _loaded(last, {"init": first})
+    with pytest.raises(InputError, match=r"none farther than 900\.0: distances lie between"):
+        _measured(Magnification(near_distance=0.3, far_distance=900.0), model, _data(last))
+    with pytest.raises(ValueError, match=r"near_distance \(0.5\) must not exceed far_distance"):
+        Magnification(near_distance=0.5, far_distance=0.2)
 
 
 def test_checkpoints_in_between():
