@@ -93,6 +93,22 @@ def test_planar_data_are_seeded_split_by_split(make):
         make(seed=0, train_size=0)
 
 
+@pytest.mark.parametrize(("make", "extent"), [(sinusoid, 1.0), (xor, 1.5)])
+def test_a_grid_to_test_on(make, extent):
+    drawn, data = make(seed=2), make(seed=2, test="grid", test_size=81)
+    assert torch.equal(data.train.x, drawn.train.x)
+    steps = [extent * (i - 4) / 4 for i in range(9)]
+    expected = torch.tensor([[a, b] for a in steps for b in steps])
+    torch.testing.assert_close(data.test.x, expected, rtol=0, atol=1e-7)
+    assert torch.equal(data.test.x, make(seed=3, test="grid", test_size=81).test.x)
+    for (x1, x2), label in zip(data.test.x.tolist(), data.test.y.tolist(), strict=True):
+        assert label == int(x2 > 0.6 * math.sin(7 * x1 - 1) if make is sinusoid else x1 * x2 < 0)
+    with pytest.raises(DatasetError, match=r"got 80\. The nearest is 81"):
+        make(seed=0, test="grid", test_size=80)
+    with pytest.raises(DatasetError, match=r"got 1\. The nearest is 4"):
+        make(seed=0, test="grid", test_size=1)
+
+
 def test_xor_refuses_a_negative_variance():
     with pytest.raises(DatasetError, match="variance must not be negative, got -1"):
         xor(seed=0, variance=-1.0)
