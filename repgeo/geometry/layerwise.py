@@ -120,8 +120,8 @@ class Chain:
             for step in self.steps:
                 if step.weight is not None:
                     factors.append(_Factor(step.weight))
-                elif factors and factors[-1].slope is None and factors[-1].rows is not columns:
-                    factors[-1] = _Factor(factors[-1].rows, step.slope(x))
+                elif factors and factors[-1].rows is not columns:
+                    factors[-1] = factors[-1].scaled(step.slope(x))
                 else:
                     factors.append(_Factor(torch.diag_embed(step.slope(x))))
                 x = step(x)
@@ -171,6 +171,10 @@ class _Factor:
     def dense(self) -> Tensor:
         return self.rows if self.slope is None else self.slope[:, :, None] * self.rows
 
+    def scaled(self, slope: Tensor) -> _Factor:
+        """The product diag(slope) @ self."""
+        return _Factor(self.rows, slope if self.slope is None else slope * self.slope)
+
     def after(self, earlier: _Factor) -> _Factor:
         """The product self @ earlier."""
         # The diagonal between the two goes to the side that has the samples already, or is smaller.
@@ -212,8 +216,9 @@ def _product(factors: Sequence[_Factor]) -> _Factor:
 def recorded_chain(f: Callable[[Tensor], Tensor], rows: Tensor) -> Chain | None:
     """What `f` does to rows `(b, d)`, if that is a chain of plain layers and nothing else.
 
-    One forward pass is watched: each leaf module must be of a known kind, and must get exactly the
-    tensor that the one before it gave. The chain must then reproduce the values of `f`.
+    One forward pass is watched: each leaf module must be of a known kind (or of a class that says
+    `elementwise = True`), and must get exactly the tensor that the one before it gave. The chain
+    must then reproduce the values of `f`.
 
     Returns
     -------
@@ -227,7 +232,7 @@ def recorded_chain(f: Callable[[Tensor], Tensor], rows: Tensor) -> Chain | None:
         if threading.get_ident() != thread or next(module.children(), None) is not None:
             return
         plain = len(args) == 1 and isinstance(args[0], Tensor) and isinstance(output, Tensor)
-        known = type(module) is nn.Linear or type(module) in _ELEMENTWISE | _UNCHANGED
+        known = type(module) is nn.Linear or type(module) in _UNCHANGED or _is_elementwise(module)
         random = module.training and isinstance(module, nn.modules.dropout._DropoutNd)
         if not (plain and known) or random:
             seen.append(None)
@@ -266,7 +271,17 @@ def _step(module: nn.Module) -> Step | None:
     if type(module) is nn.Linear:
         bias = None if module.bias is None else module.bias.detach()
         return Step(weight=module.weight.detach(), bias=bias)
-    return Step(function=module) if type(module) in _ELEMENTWISE else None
+    return Step(function=module) if _is_elementwise(module) else None
+
+
+def _is_elementwise(module: nn.Module) -> bool:
+    """Whether each output depends on the input at its place alone.
+
+    Classes of one's own say so by an attribute of the class, `elementwise = True`. Subclasses of
+    known ones may do anything.
+    """
+    kind = type(module)
+    return kind in _ELEMENTWISE or kind.__dict__.get("elementwise") is True
 
 
 def _same(a: Tensor, version: int, b: Tensor, other: int) -> bool:

@@ -15,6 +15,8 @@ __all__ = ["shallow"]
 class _Scale(nn.Module):
     """Multiplies by a fixed number."""
 
+    elementwise = True  # Jacobians are taken layer by layer then, see repgeo.geometry.layerwise
+
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor = factor
@@ -67,24 +69,24 @@ def shallow(
     require_positive("shallow", input_shape=inputs, classes=classes, width=width)
     encoder = nn.Sequential()
     encoder.add_module("flatten", nn.Flatten())
-    encoder.add_module("linear", _standard_normal(inputs, width))
+    encoder.add_module("linear", _standard_normal(nn.Linear(inputs, width)))
     encoder.add_module("activation", make_activation(activation))
     encoder.add_module("scale", _Scale(width**-0.5))
-    return EncoderHead(encoder, _standard_normal(width, classes, bias_scale=width**-0.5))
+    return EncoderHead(encoder, _standard_normal(_ScaledBias(width, classes, width**-0.5)))
 
 
-class _Linear(nn.Linear):
+class _ScaledBias(nn.Linear):
     """W x + s b, with a fixed factor s: it scales the learning rate of b too."""
 
-    bias_scale = 1.0
+    def __init__(self, inputs: int, outputs: int, bias_scale: float) -> None:
+        super().__init__(inputs, outputs)
+        self.bias_scale = bias_scale
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self.weight, self.bias_scale * self.bias)
 
 
-def _standard_normal(inputs: int, outputs: int, bias_scale: float = 1.0) -> nn.Linear:
-    layer = _Linear(inputs, outputs)
-    layer.bias_scale = bias_scale
+def _standard_normal(layer: nn.Linear) -> nn.Linear:
     nn.init.normal_(layer.weight)
     nn.init.normal_(layer.bias)
     return layer

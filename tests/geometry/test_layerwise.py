@@ -26,6 +26,20 @@ def _seeded(*layers, seed=0):
     return module
 
 
+class _Cube(nn.Module):
+    elementwise = True
+
+    def forward(self, x):
+        return x**3 / 2
+
+
+class _CubeOfAll(_Cube):
+    """A subclass that does not say of itself that it is elementwise."""
+
+    def forward(self, x):
+        return x**3 + x.sum(dim=1, keepdim=True)
+
+
 CHAINS = {
     "shallow": lambda: _seeded(nn.Linear(6, 20), nn.Sigmoid()),
     "bottleneck": lambda: _seeded(
@@ -37,6 +51,8 @@ CHAINS = {
     "narrow end": lambda: _seeded(nn.Linear(6, 30), nn.SiLU(), nn.Linear(30, 2), nn.Tanh()),
     "only activations": lambda: _seeded(nn.Tanh(), nn.Sigmoid()),
     "activation first": lambda: _seeded(nn.Tanh(), nn.Linear(6, 5), nn.Identity(), nn.Tanh()),
+    "two functions in a row": lambda: _seeded(nn.Linear(6, 9), nn.Tanh(), nn.Sigmoid(), nn.Tanh()),
+    "functions of one's own": lambda: _seeded(_Cube(), nn.Linear(6, 9), nn.Tanh(), _Cube()),
     "only linear": lambda: _seeded(nn.Linear(6, 4), nn.Linear(4, 7)),
 }
 
@@ -110,6 +126,7 @@ LINEAR = _seeded(nn.Linear(6, 4))
         lambda x: LINEAR(x) + x[:, :4],
         _seeded(nn.Linear(6, 4), nn.Softmax(dim=1)),
         _seeded(nn.Linear(6, 4), nn.LayerNorm(4)),
+        _seeded(nn.Linear(6, 4), _CubeOfAll()),
         _seeded(nn.Linear(6, 4), nn.ReLU(inplace=True)),
         torch.tanh,
         lambda x: x,

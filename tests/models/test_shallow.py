@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from repgeo.errors import ConfigurationError
+from repgeo.geometry import jacobian
 from repgeo.models.building import build
 from repgeo.models.shallow import shallow
 
@@ -35,6 +36,13 @@ def test_initial_weights_are_standard_normal():
     # The outputs then have a variance of order one, whatever the width.
     x = torch.randn(50, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert 0.1 < float(net(x).detach().std()) < 2
+
+
+def test_jacobians_are_taken_layer_by_layer():
+    net = make(width=7).eval().requires_grad_(False)
+    x = torch.randn(5, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = jacobian(net.encoder, x, mode="layerwise")
+    assert torch.allclose(found, jacobian(net.encoder, x, mode="reverse"), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize(
