@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["canonical_json", "derive_generator", "derive_seed", "digest", "file_digest"]
 
+# Made once: a study asks for several texts per cell.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 def canonical_json(value: Any) -> str:
     """The one JSON text of a value: keys sorted, no spaces, infinities as words.
@@ -24,7 +27,7 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": 1, "a": [0.1, None]})
     '{"a":[0.1,null],"b":1}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def digest(value: Any, *, length: int = 20) -> str:

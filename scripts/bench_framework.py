@@ -150,33 +150,93 @@ def startup(runs: int) -> dict[str, float]:
     }
 
 
-def resume(folder: Path, cells: int, runs: int) -> float:
+def resume(folder: Path, cells: int, runs: int) -> dict[str, float]:
+    """Resuming a finished study, beside the imports that no study with a torch model can avoid."""
     task, out = write_task(folder, cells), folder / "resumed"
     command("-m", "repgeo", "run", task, "--out", out)
-    return median(runs, lambda: command("-m", "repgeo", "run", task, "--out", out))
+    libraries = "import torch, pandas, typer, rich"
+    return {
+        f"{libraries}: nothing else, s": median(runs, lambda: command("-c", libraries)),
+        f"resuming a finished study of {cells} cells, s": median(
+            runs, lambda: command("-m", "repgeo", "run", task, "--out", out)
+        ),
+    }
 
 
-def busy(folder: Path, runs: int) -> dict[str, float]:
-    """Two processes against one on 16 cells of about a second."""
-    task = write_task(folder, 16, "Busy", "products = 450")
+def steps_alone(*arguments: object) -> tuple[float, float]:
+    """Seconds of a whole `repgeo run`, and those after imports and planning."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "repgeo", "run", *map(str, arguments)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    planned = started
+    for line in process.stderr or ():
+        if "steps to run" in line:
+            planned = time.perf_counter()
+    if process.wait() != 0:
+        raise SystemExit(f"{arguments} failed")
+    ended = time.perf_counter()
+    return ended - started, ended - planned
 
-    def once(jobs: int) -> float:
-        with tempfile.TemporaryDirectory() as out:
-            return command("-m", "repgeo", "run", task, "--out", out, "-j", jobs)
 
-    one, two = median(runs, lambda: once(1)), median(runs, lambda: once(2))
-    return {"16 busy cells, -j 1, s": one, "16 busy cells, -j 2, s": two, "ratio": one / two}
+def two_against_one(folder: Path) -> dict[str, float]:
+    """Two processes against one: busy cells, the digits task, and what the machine itself allows.
+
+    "Steps" is the time from the end of planning to the end of the process.
+    """
+    busy = write_task(folder, 32, "Busy", "products = 450")
+    found: dict[str, float] = {}
+    for name, task in (("32 busy cells", busy), ("digits task", "digits")):
+        spent = {
+            jobs: steps_alone(task, "--out", folder / f"{name}{jobs}", "-j", jobs)
+            for jobs in (1, 2)
+        }
+        for jobs, (whole, steps) in spent.items():
+            found[f"{name}, -j {jobs}: whole process, s"] = whole
+            found[f"{name}, -j {jobs}: steps, s"] = steps
+        found[f"{name}: whole process, ratio"] = spent[1][0] / spent[2][0]
+        found[f"{name}: steps, ratio"] = spent[1][1] / spent[2][1]
+    return found | {"two bare processes at once against one after another": bare_ratio()}
 
 
-def digits(folder: Path) -> dict[str, float]:
-    """The digits task whole, trainings included: one process against two."""
-    spent = {}
-    for jobs in (1, 2):
-        spent[jobs] = command(
-            "-m", "repgeo", "run", "digits", "--out", folder / f"digits{jobs}", "-j", jobs
-        )
-    one, two = spent[1], spent[2]
-    return {"digits task, -j 1, s": one, "digits task, -j 2, s": two, "ratio ": one / two}
+BARE = """
+import torch
+torch.set_num_threads(1)
+print("ready", flush=True)
+input()
+a = torch.randn(400, 400) / 20
+b = a
+for _ in range(2500):
+    b = a @ b
+    b = b / b.norm()
+"""
+
+
+def bare_ratio() -> float:
+    """How much faster this machine does two things at once than one after another."""
+
+    def spent(processes: int) -> float:
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", BARE],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )
+            for _ in range(processes)
+        ]  # fmt: skip
+        for process in started:
+            assert process.stdout is not None
+            process.stdout.readline()
+        begun = time.perf_counter()
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        for process in started:
+            process.wait()
+        return time.perf_counter() - begun
+
+    return 2 * spent(1) / spent(2)
 
 
 def many_cells(folder: Path, cells: int) -> dict[str, float]:
@@ -226,11 +286,8 @@ def main() -> None:
             found["one cell through a scheduler, two workers, ms"] = per_cell(
                 folder, 2000 // part, 20, runs, "--scheduler", address
             )
-        found[f"resuming a finished study of {10_000 // part} cells, s"] = resume(
-            folder, 10_000 // part, runs
-        )
-        found |= busy(folder, runs)
-        found |= digits(folder)
+        found |= resume(folder, 10_000 // part, runs)
+        found |= two_against_one(folder)
         found |= many_cells(folder, 20_000 // part)
     options.out.mkdir(parents=True, exist_ok=True)
     about = {

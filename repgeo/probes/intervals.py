@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special  # scipy.stats would cost every start over half a second
 
 from repgeo.errors import InputError
 from repgeo.probes.reading import Statistic
@@ -21,6 +20,9 @@ __all__ = ["Estimate", "estimate", "over_seeds"]
 
 LEVEL = 0.95
 RESAMPLES = 2000
+
+# scipy is imported where it is used: not every run computes an interval, and it takes half a second
+# (scipy.stats would take a second more).
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _student_quantile(degrees: int) -> float:
+    from scipy import special
+
     return float(special.stdtrit(degrees, (1 + LEVEL) / 2))
 
 
@@ -141,6 +145,8 @@ def _student(samples: np.ndarray, clusters: np.ndarray | None) -> Estimate:
 
 
 def _wilson(samples: np.ndarray) -> Estimate:
+    from scipy import special
+
     n, share = len(samples), float(samples.mean())
     z = float(special.ndtri((1 + LEVEL) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -151,6 +157,8 @@ def _wilson(samples: np.ndarray) -> Estimate:
 
 
 def _median_by_order(samples: np.ndarray) -> Estimate:
+    from scipy import special
+
     n, value = len(samples), _median(samples)
     # The number of samples below the true median is binomial(n, 1/2): exact and distribution-free.
     below = int(np.searchsorted(special.bdtr(np.arange(n + 1), n, 0.5), (1 - LEVEL) / 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,13 @@ class Ledger:
         text = json.dumps(study, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomically(self.folder / "study.json", text)
 
-    def _place(self, step: Step, status: str) -> Path:
+    def _place(self, step: Step, status: str) -> str:
         # A training that succeeded belongs to the store of weights, which studies may share; one
-        # that did not is this study's own affair.
+        # that did not is this study's own affair. Text, not a Path: it is asked for once per cell.
         if step.kind == "train" and status == "ok":
-            return self.weights / step.id / "step.json"
+            return f"{self.weights}/{step.id}/step.json"
         folder = self.prepared if step.kind == "prepare" else self.cells
-        return folder / f"{step.id}.json"
+        return f"{folder}/{step.id}.json"
 
     def record(self, step: Step, outcome: Outcome) -> None:
         """Write a step's outcome, at once and whole.
@@ -95,16 +96,16 @@ class Ledger:
         StorageError
             If it cannot be written.
         """
-        place = self._place(step, outcome.status)
+        place = Path(self._place(step, outcome.status))
         _make_folder(place.parent)
         write_atomically(place, canonical_json(outcome.to_json()))
 
     def outcome(self, step: Step) -> Outcome | None:
         """The recorded outcome, or None. A file that is empty, broken or another's is absent."""
         for status in ("ok", "failed") if step.kind == "train" else ("ok",):
-            place = self._place(step, status)
             try:
-                found = Outcome.from_json(json.loads(place.read_bytes()))
+                with FileIO(self._place(step, status)) as stream:
+                    found = Outcome.from_json(json.loads(stream.readall()))
             except (OSError, ValueError, TypeError, KeyError):
                 continue
             if found.step == step.id and (not found.ok or self._complete(step)):
@@ -122,7 +123,7 @@ class Ledger:
         """Remove the outcomes of steps, so that they run again."""
         for step in steps:
             for status in ("ok", "failed"):
-                self._place(step, status).unlink(missing_ok=True)
+                Path(self._place(step, status)).unlink(missing_ok=True)
 
     def write_checkpoint(self, step: str, epoch: Epoch, state: Mapping[str, Tensor]) -> None:
         """Store a checkpoint of a training."""

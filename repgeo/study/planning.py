@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -133,23 +133,36 @@ E = TypeVar("E", DatasetEntry, ModelEntry, ProbeEntry)
 
 def _expand(entry: E, label: str) -> Iterator[tuple[str, E]]:
     """The product of an entry's grid: label[key=value,...] and the entry with those values."""
+    # Parameters are checked by what they are parameters of; only what is the entry's own, or lies
+    # within a table, is set and checked here.
+    schema = type(entry).model_fields
+    only_parameters = not any("." in key or key in schema for key in entry.grid)
     for values in itertools.product(*entry.grid.values()):
         point = dict(zip(entry.grid, values, strict=True))
-        table = entry.model_dump(exclude={"grid"})
-        for key, value in point.items():
-            place, _, last = key.rpartition(".")
-            target: Any = table
-            for part in place.split(".") if place else []:
-                target = target.setdefault(part, {})
-                if not isinstance(target, dict):
-                    raise ConfigurationError(f"grid: {key!r} cannot be set, {part!r} is no table.")
-            target[last] = value
         text = ",".join(f"{key}={_short(value)}" for key, value in point.items())
-        try:
-            valid = type(entry).model_validate_json(json.dumps(table))
-        except ValidationError as error:
-            raise ConfigurationError(f"grid: {describe(error, type(entry))}") from None
+        valid = (
+            entry.model_copy(update={**point, "grid": {}})
+            if only_parameters
+            else _with_values(entry, point)
+        )
         yield (f"{label}[{text}]" if text else label), valid
+
+
+def _with_values(entry: E, point: Mapping[str, Any]) -> E:
+    """An entry with values set at dotted keys, validated anew."""
+    table = entry.model_dump(exclude={"grid"})
+    for key, value in point.items():
+        place, _, last = key.rpartition(".")
+        target: Any = table
+        for part in place.split(".") if place else []:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise ConfigurationError(f"grid: {key!r} cannot be set, {part!r} is no table.")
+        target[last] = value
+    try:
+        return type(entry).model_validate_json(json.dumps(table))
+    except ValidationError as error:
+        raise ConfigurationError(f"grid: {describe(error, type(entry))}") from None
 
 
 def _short(value: Any) -> str:
@@ -265,6 +278,7 @@ def _probe_specs(entry: ProbeEntry, folder: Path) -> list[ProbeSpec]:
     if found.object.arity == 1 and entry.pairs != "all":
         raise ConfigurationError(f"pairs: {entry.name!r} measures single models, not pairs.")
     specs = []
+    fingerprint = found.fingerprint()
     for _, point in _expand(entry, entry.name):
         probe = make_probe(found.object, point.parameters)
         specs.append(
@@ -276,7 +290,7 @@ def _probe_specs(entry: ProbeEntry, folder: Path) -> list[ProbeSpec]:
                 found.identity,
                 probe.parameters(),
                 probe_columns(probe),
-                found.fingerprint(),
+                fingerprint,
             )
         )
     return specs

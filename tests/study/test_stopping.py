@@ -41,7 +41,7 @@ class Stops(Probe):
             numbers = asked.read_text().split()
             asked.unlink()
             for number in numbers:
-                os.kill(os.getpid(), int(number))
+                signal.raise_signal(int(number))
                 time.sleep(0.01)
         yield Reading("value", subject.encode(data.test.x).sum())
 '''
@@ -116,8 +116,8 @@ def test_a_signal_while_the_task_is_checked(number, stopping, main):
         "data.py",
         "def blobs(seed: int",
         "def slow(seed: int):\n"
-        "    import os\n"
-        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    import signal\n"
+        f"    signal.raise_signal({int(number)})\n"
         "    return blobs(seed)\n\n\n"
         "def blobs(seed: int",
     )
