@@ -240,9 +240,25 @@ def shallow_curvature(sizes: Sizes) -> dict[str, Callable[[], Any]]:
         total = torch.einsum("jk,ij,ik,bi,bj,bk->b", m**2, m, m, first**2, both, both)
         return -total / torch.linalg.det(net.metric(x)) ** 2
 
+    def as_published() -> Any:
+        found = []
+        for part in x.split(100):  # 9 operands of (100, n, n, n): as many as fit into memory
+            z = part @ net.weight.T + net.bias
+            slope = 1 - z.tanh() ** 2
+            bend = -2 * z.tanh() * slope
+            w = net.weight
+            m = w[:, None, 0] * w[None, :, 1] - w[:, None, 1] * w[None, :, 0]
+            total = torch.einsum(
+                "jk,jk,ij,ik,bi,bi,bj,bj,bk,bk->b",
+                m, m, m, m, slope, slope, slope, bend, slope, bend,
+            )  # fmt: skip
+            found.append(-total / torch.linalg.det(net.metric(part)) ** 2)
+        return torch.cat(found)
+
     return {
         "repgeo ShallowNetwork": lambda: net.scalar_curvature(x),
-        "sum over triples by einsum": by_triples,
+        "sum over triples by one einsum": as_published,
+        "the same with products formed first": by_triples,
     }
 
 

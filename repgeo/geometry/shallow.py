@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ from repgeo.geometry.moments import Activation, activation_named
 __all__ = ["ShallowNetwork"]
 
 _MOST_SUBSETS = 1_000_000
+_MOST_INPUTS = 16  # of which third powers of the weights are kept: n d^3 numbers
+_MOST_CONDITION = 1e4  # of a metric that is factorised as it is: twelve digits stay
+_CACHED = 1 << 16  # numbers of one array of units
 
 
 class ShallowNetwork:
@@ -126,13 +130,54 @@ class ShallowNetwork:
         n, d = self.weight.shape
         if n < d:
             raise InputError(f"{n} units of {d} inputs have a degenerate metric: no curvature.")
-        found = [self._curvature(part) for part in self._parts(x, 3 * n * d * d)]
-        return torch.cat(found).to(x.dtype)
+        # Parts that fit into a processor's cache are several times faster than larger ones.
+        size = max(1, min(len(x), _CACHED // n))
+        return torch.cat([self._curvature(part) for part in torch.split(x, size)]).to(x.dtype)
 
     def _curvature(self, x: Tensor) -> Tensor:
+        """R `(b,)` from sums over units of outer powers of the weights, where that is safe."""
         d = self.weight.shape[1]
         z = self._inputs_to_units(x)
         slopes, bends = (part.double() for part in self._step.slope_and_bend(z))  # (b, n)
+        if d > _MOST_INPUTS:
+            return self._curvature_by_frames(slopes, bends)
+        (pairs, squares), (triples, cubes) = self._squares, self._cubes
+        metric = (slopes.square() @ squares)[:, pairs]  # (b, d, d)
+        factor, fault = torch.linalg.cholesky_ex(metric)
+        # The condition number is below (2 / det g) (|g|_F^2 / d)^(d/2) (Guggenheimer, Edelman,
+        # Johnson 1995). The metric squares what it was made of: beyond the limit, by QR.
+        size = metric.square().sum(dim=(1, 2)).div(d).pow(d / 2)
+        determinant = factor.diagonal(dim1=1, dim2=2).prod(dim=1).square()
+        safe = (fault == 0) & (2 * size <= _MOST_CONDITION * determinant)
+        third = (2 * (slopes * bends) @ cubes)[:, triples]  # (b, d, d, d)
+        one = torch.eye(d, dtype=metric.dtype, device=metric.device)
+        inverse = torch.linalg.solve_triangular(
+            factor.where(safe[:, None, None], one), one.expand(len(x), d, d), upper=False
+        )
+        for _ in range(3):  # each index in turn, in a frame in which the metric is the identity
+            third = (inverse @ third.reshape(-1, d, d * d)).view(-1, d, d, d).permute(0, 2, 3, 1)
+        curvature = _contracted(third)
+        if not bool(safe.all()):
+            curvature[~safe] = self._curvature_by_frames(slopes[~safe], bends[~safe])
+        return curvature
+
+    @cached_property
+    def _squares(self) -> tuple[Tensor, Tensor]:
+        return _powers(self.weight.double(), 2)
+
+    @cached_property
+    def _cubes(self) -> tuple[Tensor, Tensor]:
+        return _powers(self.weight.double(), 3)
+
+    def _curvature_by_frames(self, slopes: Tensor, bends: Tensor) -> Tensor:
+        """R `(b,)` by QR of the Jacobians, which does not square their condition numbers."""
+        n, d = self.weight.shape
+        size = samples_within(MEMORY_BUDGET, 24 * n * d * d, slopes.device)
+        parts = zip(torch.split(slopes, size), torch.split(bends, size), strict=True)
+        return torch.cat([self._by_frames(*part) for part in parts])
+
+    def _by_frames(self, slopes: Tensor, bends: Tensor) -> Tensor:
+        d = self.weight.shape[1]
         scaled = slopes[:, :, None] * self.weight.double()
         triangle = torch.linalg.qr(scaled, mode="r")[1]
         values = torch.linalg.svdvals(triangle)
@@ -142,15 +187,11 @@ class ShallowNetwork:
         triangle = torch.where(full[:, None, None], triangle, one)
         # The weights in a frame in which the metric is the identity.
         frame = torch.linalg.solve_triangular(
-            triangle, self.weight.double().expand(len(x), -1, -1), upper=True, left=False
+            triangle, self.weight.double().expand(len(slopes), -1, -1), upper=True, left=False
         )  # (b, n, d)
         pairs = (frame[:, :, :, None] * frame[:, :, None, :]).flatten(2)  # (b, n, d^2)
         third = (2 * (slopes * bends)[:, :, None] * pairs).mT @ frame  # (b, d^2, d)
-        third = third.reshape(len(x), d, d, d)
-        trace = third.diagonal(dim1=1, dim2=2).sum(dim=2)  # (b, d)
-        square = third.flatten(1).square().sum(dim=1)
-        curvature: Tensor = 0.25 * (square - trace.square().sum(dim=1))
-        return curvature.where(full, torch.nan)
+        return _contracted(third.reshape(-1, d, d, d)).where(full, torch.nan)
 
     def _inputs_to_units(self, x: Tensor) -> Tensor:
         if x.ndim != 2 or x.shape[1] != self.weight.shape[1]:
@@ -165,3 +206,23 @@ class ShallowNetwork:
         """Chunks of inputs, for so many numbers of working memory each."""
         held = 8 * max(numbers, 3 * self.weight.numel())
         return torch.split(x, samples_within(MEMORY_BUDGET, held, x.device))
+
+
+def _contracted(third: Tensor) -> Tensor:
+    """(|T|^2 - |tr T|^2) / 4 `(b,)` of T `(b, d, d, d)` in an orthonormal frame."""
+    trace = third.diagonal(dim1=1, dim2=2).sum(dim=2)  # (b, d)
+    return 0.25 * (third.square().sum(dim=(1, 2, 3)) - trace.square().sum(dim=1))
+
+
+def _powers(weight: Tensor, order: int) -> tuple[Tensor, Tensor]:
+    """Outer powers of the rows of `(n, d)`: where each entry is kept `(d, ...)`, the kept `(n, m)`.
+
+    They are symmetric: each product of entries is kept once.
+    """
+    d = weight.shape[1]
+    kept = list(itertools.combinations_with_replacement(range(d), order))
+    number = {index: place for place, index in enumerate(kept)}
+    every = itertools.product(range(d), repeat=order)
+    places = torch.tensor([number[tuple(sorted(index))] for index in every], device=weight.device)
+    powers = weight[:, torch.tensor(kept, device=weight.device)].prod(dim=2)
+    return places.view((d,) * order), powers

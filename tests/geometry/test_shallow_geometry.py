@@ -78,6 +78,29 @@ def test_chunks_do_not_matter(monkeypatch):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("stretch", [1.0, 30.0, 1e3, 1e5])
+def test_curvature_of_metrics_of_any_condition(stretch):
+    """A stretched input space has the same curvature; the metric is conditioned as its square.
+
+    Up to a hundred sums of powers of the weights are used, beyond that the QR factors.
+    """
+    weight, bias, x = _random(30, 3, seed=1), _random(30, seed=2), _random(40, 3)
+    scale = torch.tensor([1.0, 1.0, stretch], dtype=torch.float64)
+    expected = ShallowNetwork(weight, bias, activation="tanh").scalar_curvature(x)
+    stretched = ShallowNetwork(weight * scale, bias, activation="tanh")
+    found = stretched.scalar_curvature(x / scale)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_curvature_by_powers_is_that_by_frames(monkeypatch):
+    net, x = _network(60, 4, "gelu"), _random(50, 4)
+    by_powers = net.scalar_curvature(x)
+    monkeypatch.setattr("repgeo.geometry.shallow._MOST_INPUTS", 0)
+    torch.testing.assert_close(net.scalar_curvature(x), by_powers, rtol=1e-11, atol=1e-11)
+    monkeypatch.setattr("repgeo.geometry.shallow._CACHED", 1)
+    torch.testing.assert_close(net.scalar_curvature(x), by_powers, rtol=1e-11, atol=1e-11)
+
+
 def test_rectifiers_have_curvature_zero_and_dead_points_none():
     weight = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
     net = ShallowNetwork(weight, activation=nn.ReLU())
