@@ -25,8 +25,11 @@ Arrays = Callable[[str], "Mapping[str, np.ndarray]"]
 
 #: Probe -> the module that draws it.
 _MODULES: Final = {
+    "magnification": "repgeo.report.figures.magnification",
     "pullback_volume": "repgeo.report.figures.pullback_volume",
     "relative_stitching": "repgeo.report.figures.relative_stitching",
+    "scalar_curvature": "repgeo.report.figures.scalar_curvature",
+    "volume_slice": "repgeo.report.figures.volume_slice",
 }
 
 
@@ -36,7 +39,7 @@ def available() -> list[str]:
     Examples
     --------
     >>> available()
-    ['pullback_volume', 'relative_stitching']
+    ['magnification', 'pullback_volume', 'relative_stitching', 'scalar_curvature', 'volume_slice']
     """
     return sorted(_MODULES)
 

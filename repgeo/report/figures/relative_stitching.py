@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from repgeo.errors import InputError
 from repgeo.report.aggregate import Aggregate, aggregate
-from repgeo.report.figures.style import MAP, axis_label
+from repgeo.report.figures.style import MAP, axis_label, place_of
 from repgeo.report.labels import short_json
 
 if TYPE_CHECKING:
@@ -59,9 +58,7 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    figure, place = axes.get_figure(root=True), axes.get_subplotspec()
-    if figure is None or place is None:
-        raise InputError("A matrix per method needs axes that belong to a figure's grid.")
+    figure, place = place_of(axes)
     axes.remove()
     table = aggregate(frame, rows=("model",), columns=("model_b", "at"))
     panels = _panels(table)

@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from repgeo.errors import MissingExtraError
+from repgeo.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.gridspec import SubplotSpec
 
-__all__ = ["MAP", "PALETTE", "axis_label", "new_figure", "plain_axes", "save", "settings"]
+__all__ = [
+    "DIVERGING",
+    "MAP",
+    "NOTHING",
+    "PALETTE",
+    "axis_label",
+    "new_figure",
+    "place_of",
+    "plain_axes",
+    "save",
+    "settings",
+]
 
 #: Okabe and Ito's eight colours, the palest left out, black last.
 PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 #: The colour map of quantities: perceptually uniform, readable in grey.
 MAP: Final = "cividis"
+
+#: The colour map of quantities of both signs, palest at zero; blue against red.
+DIVERGING: Final = "RdBu_r"
+
+#: The colour of places where there is no number.
+NOTHING: Final = "#cfcfcf"
 
 _SETTINGS: Final[Any] = {
     "font.family": "DejaVu Sans",
@@ -81,6 +99,20 @@ def axis_label(name: str, unit: str) -> str:
     ('log-volume [nats]', 'accuracy')
     """
     return f"{name} [{unit}]" if unit not in ("", "1") else name
+
+
+def place_of(axes: Axes) -> tuple[Figure | SubFigure, SubplotSpec]:
+    """The figure that axes belong to, and their place in its grid, to be divided among several.
+
+    Raises
+    ------
+    InputError
+        If the axes belong to no grid of subplots.
+    """
+    figure, place = axes.figure, axes.get_subplotspec()
+    if figure is None or place is None:
+        raise InputError("Several panels need axes that belong to a figure's grid of subplots.")
+    return figure, place
 
 
 def plain_axes(axes: Axes) -> None:
