@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from repgeo.geometry.spectrum import volume_spectrum
     from repgeo.geometry.volume import VolumeReport, log_volume, volume_report
+    from repgeo.geometry.walks.walk import Walk, WalkSpec
 
 __all__ = [
     "Activation",
@@ -47,6 +48,8 @@ __all__ = [
     "ShallowNetwork",
     "Slice",
     "VolumeReport",
+    "Walk",
+    "WalkSpec",
     "boundary_distance",
     "curvature_report",
     "dot_product_geometry",
@@ -83,6 +86,8 @@ __getattr__, __dir__ = lazy_exports(
         "ShallowNetwork": "repgeo.geometry.shallow",
         "Slice": "repgeo.geometry.slices",
         "VolumeReport": "repgeo.geometry.volume",
+        "Walk": "repgeo.geometry.walks.walk",
+        "WalkSpec": "repgeo.geometry.walks.walk",
         "boundary_distance": "repgeo.geometry.boundaries",
         "curvature_report": "repgeo.geometry.curvature",
         "dot_product_geometry": "repgeo.geometry.kernels",
