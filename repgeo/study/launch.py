@@ -21,7 +21,7 @@ from typing import Any
 
 __all__ = ["allow_children", "forkserver_context", "warm_up"]
 
-_PRELOADED = ["torch", "repgeo.study.sandbox", "repgeo.study.workspace"]
+_PRELOADED = ["torch", "scipy.special", "repgeo.study.sandbox", "repgeo.study.workspace"]
 _LAUNCHING = threading.Lock()
 
 

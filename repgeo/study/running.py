@@ -28,6 +28,7 @@ from repgeo.study.sandbox import Limits, Setting
 from repgeo.study.steps import Step
 from repgeo.study.table import make_table, write_table
 from repgeo.study.taskfile import TaskFile, parse_task, read_task
+from repgeo.study.threads import one_thread
 from repgeo.study.workspace import Abandoned
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def run_task(
     listener = listener or _Silent()
     file = open_task(task, options)
     folder = study_folder(file, options)
-    with _one_thread():
+    with one_thread():
         with _no_collection():
             plan = make_plan(file, options.seeds)
         selected = Selection(options.models, options.probes).keep(plan)
@@ -228,21 +229,6 @@ def _describe(file: TaskFile, plan: Plan, ledger: Ledger) -> dict[str, Any]:
         "versions": versions(),
         "machine": machine_kind(),
     }
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread, whatever the engine: more would change the last bits."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

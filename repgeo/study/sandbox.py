@@ -68,14 +68,12 @@ class _Inside:
     """The state of a sandbox process: its workspace, and the files that tell where it is."""
 
     def __init__(self, setting: Setting, place: str) -> None:
-        import torch
-        from threadpoolctl import threadpool_limits
-
         from repgeo.study.ledger import Ledger
+        from repgeo.study.threads import one_thread
         from repgeo.study.workspace import Workspace
 
-        torch.set_num_threads(1)
-        threadpool_limits(1)
+        self.threads = one_thread()
+        self.threads.__enter__()  # for as long as this process lives
         if setting.limits.memory is not None:
             _limit_memory(setting.limits.memory)
         self.timeout = setting.limits.timeout
