@@ -137,6 +137,7 @@ class ScalarCurvature(Probe):
                     ids=chosen.ids[known.to(chosen.ids.device)],
                     statistic="median",
                     at=at,
+                    artifact={"points": x.flatten(1)[known]} if x[0].numel() == 2 else None,
                 )
             shares = {"degenerate": ~known, "piecewise_linear": report.piecewise_linear}
             for metric, found in shares.items():
