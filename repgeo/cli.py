@@ -253,6 +253,8 @@ def _run_one(task: str, options: Any) -> int:
     frame = result.frame
     if (frame["status"] == "ok").any():
         print(_text_table(frame))
+    for note in result.plan.notes:
+        print(f"- {note}")
     for verdict in ledger(frame, [item.model_dump() for item in result.plan.expected]):
         print(verdict_line(verdict))
     print(summary_lines(frame))

@@ -32,7 +32,11 @@ __all__ = ["leaderboard_html"]
 
 
 def leaderboard_html(
-    frame: pd.DataFrame, *, title: str, expected: Sequence[Mapping[str, Any]] | None = None
+    frame: pd.DataFrame,
+    *,
+    title: str,
+    expected: Sequence[Mapping[str, Any]] | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """One HTML page of a study: models by metrics, pair matrices, failures, and expected numbers.
 
@@ -47,6 +51,8 @@ def leaderboard_html(
         The heading.
     expected
         The task's `[[expected]]` as dicts (see `repgeo.report.ledger`).
+    notes
+        The task's notes, a sentence or more each.
 
     Raises
     ------
@@ -67,6 +73,9 @@ def leaderboard_html(
                     continue
                 table = aggregate(rows)
                 parts += [_wide_table(table), _notes(table), matrices_html(rows)]
+    if notes:
+        items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+        parts.append(f'<h2>Notes</h2>\n<ul class="notes">{items}</ul>')
     if expected:
         parts.append(_ledger(ledger(frame, expected)))
     parts += [_failures(frame), _footer(frame)]

@@ -45,6 +45,10 @@ def _expected(study: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(study.get("contents", {}).get("expected", []))
 
 
+def _notes(study: Mapping[str, Any]) -> list[str]:
+    return list(study.get("contents", {}).get("task", {}).get("notes", []))
+
+
 def draw_figures(folder: Path, out: Path) -> list[Path]:
     """Draw every figure that the study's probes have, from the stored arrays; their paths."""
     frame = read(folder)
@@ -69,7 +73,10 @@ def write_leaderboard(folder: Path, path: Path) -> Path:
     study = _study(folder)
     frame = read(folder)
     page = leaderboard_html(
-        frame, title=study.get("title") or study["task"], expected=_expected(study)
+        frame,
+        title=study.get("title") or study["task"],
+        expected=_expected(study),
+        notes=_notes(study),
     )
     write_atomically(path, page)
     return path
@@ -116,6 +123,9 @@ def _summary(study: Mapping[str, Any], frame: pd.DataFrame) -> str:
         "",
         render(aggregate(frame), "md"),
     ]
+    notes = _notes(study)
+    if notes:
+        lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
     verdicts = ledger(frame, _expected(study))
     if verdicts:
         lines += ["", "## Expected numbers", "", *map(verdict_line, verdicts)]

@@ -29,6 +29,8 @@ class Plan:
         The numbers to compare with.
     seeds
         The task seeds.
+    notes
+        What the task says that a reader of its table has to know.
     """
 
     task: str
@@ -36,6 +38,7 @@ class Plan:
     steps: tuple[Step, ...]
     expected: tuple[Expected, ...]
     seeds: tuple[int, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def cells(self) -> list[Step]:

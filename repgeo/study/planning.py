@@ -95,7 +95,8 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
             )
         for step in wire_steps(file, dataset, seed, models, probes):
             steps.setdefault(step.id, step)
-    return Plan(file.name, task.task.title, tuple(steps.values()), task.expected, chosen)
+    head = task.task
+    return Plan(file.name, head.title, tuple(steps.values()), task.expected, chosen, head.notes)
 
 
 def _check_expected(file: TaskFile) -> None:

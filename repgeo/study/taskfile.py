@@ -37,6 +37,7 @@ class Header(BaseModel):
 
     title: str = ""
     cite: str = ""
+    notes: tuple[str, ...] = ()  # printed with the table: what its reader has to know
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
 
     @field_validator("seeds")

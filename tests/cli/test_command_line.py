@@ -154,6 +154,7 @@ def test_show_of_an_unknown_name(name, words, main):
 TASK = """
 [task]
 title = "Toys of all kinds"
+notes = ["Lengths in <feet>."]
 seeds = [0, 1, 2]
 [dataset]
 name = "./data.py:blobs"
@@ -288,6 +289,7 @@ def test_the_leaderboard_needs_nothing_else(study, main, tmp_path):
     assert (code, out) == (0, f"{tmp_path / 'page.html'}\n")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Toys of all kinds" in page
+    assert "<li>Lengths in &lt;feet&gt;.</li>" in page
     for model in ("small", "wide"):
         assert model in page
     assert not re.search(r'(?:src|href)="(?:https?:|/)', page)
@@ -321,6 +323,7 @@ def test_publish_writes_what_may_be_committed(study, main, tmp_path):
     assert about["contents"]["models"][0]["label"] == "small"
     summary = (results / "summary.md").read_text()
     assert summary.startswith("# Toys of all kinds\n")
+    assert "## Notes\n\n- Lengths in <feet>.\n" in summary
     assert "- agrees: metric = std, model = small, probe = spread: ours " in summary
     main("publish", study.out, "--out", tmp_path / "again")  # gives the same bytes
     for name in written:
