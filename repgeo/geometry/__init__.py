@@ -38,11 +38,15 @@ if TYPE_CHECKING:
     )
     from repgeo.geometry.spectrum import volume_spectrum
     from repgeo.geometry.volume import VolumeReport, log_volume, volume_report
+    from repgeo.geometry.walks.cross_walk import cross_walk
+    from repgeo.geometry.walks.null_space import NullSpace, null_space, project_to_null_space
+    from repgeo.geometry.walks.null_walk import null_walk
     from repgeo.geometry.walks.walk import Walk, WalkSpec
 
 __all__ = [
     "Activation",
     "CurvatureReport",
+    "NullSpace",
     "PrecisionWarning",
     "RadialGeometry",
     "ShallowNetwork",
@@ -51,6 +55,7 @@ __all__ = [
     "Walk",
     "WalkSpec",
     "boundary_distance",
+    "cross_walk",
     "curvature_report",
     "dot_product_geometry",
     "jacobian",
@@ -61,10 +66,13 @@ __all__ = [
     "log_volume",
     "monomial",
     "normalised_entropy",
+    "null_space",
+    "null_walk",
     "partial_rank_correlation",
     "plane_slice",
     "polynomial_geometry",
     "principal_plane",
+    "project_to_null_space",
     "pullback_metric",
     "random_plane",
     "rank_correlation",
@@ -81,6 +89,7 @@ __getattr__, __dir__ = lazy_exports(
     {
         "Activation": "repgeo.geometry.moments",
         "CurvatureReport": "repgeo.geometry.curvature",
+        "NullSpace": "repgeo.geometry.walks.null_space",
         "PrecisionWarning": "repgeo.geometry.determinants",
         "RadialGeometry": "repgeo.geometry.kernels",
         "ShallowNetwork": "repgeo.geometry.shallow",
@@ -89,6 +98,7 @@ __getattr__, __dir__ = lazy_exports(
         "Walk": "repgeo.geometry.walks.walk",
         "WalkSpec": "repgeo.geometry.walks.walk",
         "boundary_distance": "repgeo.geometry.boundaries",
+        "cross_walk": "repgeo.geometry.walks.cross_walk",
         "curvature_report": "repgeo.geometry.curvature",
         "dot_product_geometry": "repgeo.geometry.kernels",
         "jacobian": "repgeo.geometry.jacobians",
@@ -99,10 +109,13 @@ __getattr__, __dir__ = lazy_exports(
         "log_volume": "repgeo.geometry.volume",
         "monomial": "repgeo.geometry.moments",
         "normalised_entropy": "repgeo.geometry.slices",
+        "null_space": "repgeo.geometry.walks.null_space",
+        "null_walk": "repgeo.geometry.walks.null_walk",
         "partial_rank_correlation": "repgeo.geometry.correlation",
         "plane_slice": "repgeo.geometry.slices",
         "polynomial_geometry": "repgeo.geometry.kernels",
         "principal_plane": "repgeo.geometry.slices",
+        "project_to_null_space": "repgeo.geometry.walks.null_space",
         "pullback_metric": "repgeo.geometry.metric",
         "random_plane": "repgeo.geometry.slices",
         "rank_correlation": "repgeo.geometry.correlation",

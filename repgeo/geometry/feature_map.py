@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,12 @@ class FeatureMap:
         self.chain: Chain | None = recorded_chain(self, self.x[:2])
         if self.chain is None and len(self._sample_shape) == 3 and x.device.type == "cpu":
             self._layout = self._preferred_layout(pair, both)
+
+    def at(self, x: Tensor) -> FeatureMap:
+        """The same map at other inputs `(B, ...)`, of which nothing is looked at again."""
+        other = copy.copy(self)
+        other.x = x.detach().flatten(1).to(self.x)
+        return other
 
     @property
     def inputs(self) -> int:

@@ -117,7 +117,7 @@ def jacobian_chunks(
         raise InputError(f"Unknown mode {mode!r}. {nearest(mode, _MODES)}")
     if chunk is not None and chunk < 1:
         raise InputError(f"chunk must be at least 1, got {chunk}.")
-    feature_map = FeatureMap(f, x)
+    feature_map = f.at(x) if isinstance(f, FeatureMap) else FeatureMap(f, x)
     columns = subspace_columns(subspace, feature_map)
     directions = feature_map.inputs if columns is None else columns.shape[-1]
     way = _way(mode, feature_map, directions)

@@ -176,12 +176,12 @@ class Walk:
         One verdict per walker. "ok": all steps were made. "rank change": the same, but the rank of
         the Jacobian changed on the way. The others stopped. "point": the Jacobian has full column
         rank, the class is a point. "flat": the Jacobian is zero, every direction is null (an
-        inactive region). "saturated": the Jacobian is not zero, but the whole walk along its
-        steepest direction would change the output by less than the tolerance. "dead start": no
-        direction at the start is both null and within the box. "arrived": no null direction leads
-        nearer to the target. "stuck": the same as a dead start, later, or no step could be
-        corrected. "unbounded": straight on without end (of walks that know the regions on which
-        the map is linear).
+        inactive region). "saturated": the Jacobian is not zero, but even a move as long as the walk
+        and the distance of the start from zero together, along its steepest direction, would
+        change the output by less than the tolerance. "dead start": no direction at the start is
+        both null and within the box. "arrived": no null direction leads nearer to the target.
+        "stuck": the same as a dead start, later, or no step could be corrected. "unbounded":
+        straight on without end (of walks that know the regions on which the map is linear).
     """
 
     points: Tensor
