@@ -198,7 +198,8 @@ def run(
     if (jobs > 1 or timeout is not None or memory is not None) and not (scheduler or dry_run):
         from repgeo.study.launch import warm_up
 
-        warm_up()  # before the imports below, which take as long as its own
+        # Before the imports below, which take as long as its own.
+        warm_up(training=any(_mentions_training(task) for task in tasks))
     from repgeo.study.running import RunOptions
 
     if out is not None and len(tasks) > 1:
@@ -224,6 +225,16 @@ def run(
         failures += _dry_run(task, options) if dry_run else _run_one(task, options)
     if failures:
         raise typer.Exit(1)
+
+
+def _mentions_training(task: str) -> bool:
+    """A first look at a task file, long before it is read: it costs nothing to be wrong."""
+    from repgeo.study.locating import find_task
+
+    try:
+        return "models.train]" in find_task(task).read_text(encoding="utf-8")
+    except (RepgeoError, OSError, UnicodeDecodeError):
+        return False  # said better when the file is read
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:

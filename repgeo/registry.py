@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -94,9 +94,30 @@ def _records(kind: str) -> Iterator[Record]:
         raise UnknownNameError(f"Unknown kind {kind!r}. {nearest(kind, KINDS)}")
     for name, (target, summary, tags) in BUILT_IN[kind].items():
         yield Record(kind, name, target, summary, tags)
-    for entry in entry_points(group=f"repgeo.{kind}"):
-        origin = entry.dist.name if entry.dist is not None else "unknown"
-        yield Record(kind, entry.name, entry.value, origin=origin)
+    for name, target, origin in _registered_elsewhere(kind, _places()):
+        yield Record(kind, name, target, origin=origin)
+
+
+def _places() -> tuple[tuple[str, int], ...]:
+    """Where packages are looked for; a folder's time changes when one is put in or taken out."""
+    found = []
+    for place in sys.path:
+        try:
+            found.append((place, Path(place).stat().st_mtime_ns))
+        except OSError:
+            found.append((place, 0))
+    return tuple(found)
+
+
+@lru_cache(maxsize=32)
+def _registered_elsewhere(
+    kind: str, places: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, str, str], ...]:
+    # Reading all installed packages takes some milliseconds, and planning asks at every name.
+    return tuple(
+        (entry.name, entry.value, entry.dist.name if entry.dist is not None else "unknown")
+        for entry in entry_points(group=f"repgeo.{kind}")
+    )
 
 
 def is_reference(name: str) -> bool:

@@ -91,9 +91,17 @@ def forkserver_context() -> context.ForkServerContext:
     return made
 
 
-def warm_up() -> None:
-    """Start the forkserver, which loads torch while this process does the same."""
-    forkserver_context()
+def warm_up(*, training: bool = False) -> None:
+    """Start the forkserver, which loads torch while this process does the same.
+
+    Parameters
+    ----------
+    training
+        Whether there is something to train: then what the first optimizer needs is loaded too.
+    """
+    made = forkserver_context()
+    if training:
+        made.set_forkserver_preload([*_PRELOADED, "repgeo.study.first_step"])
     with _interrupts_blocked():
         forkserver.ensure_running()
 

@@ -197,6 +197,10 @@ def run_task(
     listener = listener or _Silent()
     file = open_task(task, options)
     folder = study_folder(file, options)
+    if options.jobs > 1:
+        from repgeo.study.launch import warm_up
+
+        warm_up(training=any(model.train is not None for model in file.task.models))
     with one_thread():
         with _no_collection():
             plan = make_plan(file, options.seeds)
