@@ -152,7 +152,9 @@ def _wilson(samples: np.ndarray) -> Estimate:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     stderr = math.sqrt(share * (1 - share) / n)
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends of the range rounding would leave a hair.
+    low = max(0.0, centre - half) if share > 0 else 0.0
+    high = min(1.0, centre + half) if share < 1 else 1.0
     return Estimate(share, stderr, low, high, "wilson:samples", n)
 
 

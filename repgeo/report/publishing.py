@@ -46,7 +46,10 @@ def _expected(study: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _notes(study: Mapping[str, Any]) -> list[str]:
-    return list(study.get("contents", {}).get("task", {}).get("notes", []))
+    """What the task says of itself, and whose work it follows."""
+    header = study.get("contents", {}).get("task", {})
+    cited = [f"Source: {header['cite']}."] if header.get("cite") else []
+    return [*header.get("notes", []), *cited]
 
 
 def draw_figures(folder: Path, out: Path) -> list[Path]:

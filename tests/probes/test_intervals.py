@@ -48,6 +48,8 @@ def test_proportion_is_the_wilson_interval_of_scipy(k: int, n: int) -> None:
     assert found.ci_low == pytest.approx(wanted.low, abs=1e-14)
     assert found.ci_high == pytest.approx(wanted.high, abs=1e-14)
     assert found.ci_kind == "wilson:samples"
+    assert (found.ci_low == 0.0) == (k == 0)
+    assert (found.ci_high == 1.0) == (k == n)
 
 
 @pytest.mark.parametrize("n", [6, 7, 8, 20, 51, 200])
