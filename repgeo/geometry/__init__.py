@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from repgeo.geometry.walks.cross_walk import cross_walk
     from repgeo.geometry.walks.null_space import NullSpace, null_space, project_to_null_space
     from repgeo.geometry.walks.null_walk import null_walk
+    from repgeo.geometry.walks.relu_walk import RegionWalk, relu_walk
     from repgeo.geometry.walks.walk import Walk, WalkSpec
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "NullSpace",
     "PrecisionWarning",
     "RadialGeometry",
+    "RegionWalk",
     "ShallowNetwork",
     "Slice",
     "VolumeReport",
@@ -78,6 +80,7 @@ __all__ = [
     "rank_correlation",
     "rank_correlation_terms",
     "rbf_geometry",
+    "relu_walk",
     "rescaled_metric",
     "scalar_curvature",
     "volume_report",
@@ -92,6 +95,7 @@ __getattr__, __dir__ = lazy_exports(
         "NullSpace": "repgeo.geometry.walks.null_space",
         "PrecisionWarning": "repgeo.geometry.determinants",
         "RadialGeometry": "repgeo.geometry.kernels",
+        "RegionWalk": "repgeo.geometry.walks.relu_walk",
         "ShallowNetwork": "repgeo.geometry.shallow",
         "Slice": "repgeo.geometry.slices",
         "VolumeReport": "repgeo.geometry.volume",
@@ -121,6 +125,7 @@ __getattr__, __dir__ = lazy_exports(
         "rank_correlation": "repgeo.geometry.correlation",
         "rank_correlation_terms": "repgeo.geometry.correlation",
         "rbf_geometry": "repgeo.geometry.kernels",
+        "relu_walk": "repgeo.geometry.walks.relu_walk",
         "rescaled_metric": "repgeo.geometry.kernels",
         "scalar_curvature": "repgeo.geometry.curvature",
         "volume_report": "repgeo.geometry.volume",
