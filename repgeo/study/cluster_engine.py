@@ -28,6 +28,7 @@ __all__ = ["ClusterEngine"]
 _LATENCY = 0.1  # seconds of steps handed to a worker ahead, to hide the way to it and back
 _MOST_AHEAD = 64
 _WAIT = 0.1
+_ANSWER = 10  # seconds within which a scheduler answers
 _LOOK = 2.0  # seconds between looks at which workers there are
 _PATIENCE = 60.0  # seconds to wait for a first worker
 
@@ -111,7 +112,7 @@ class ClusterEngine:
             raise MissingExtraError("distributed", "cluster", "--scheduler") from None
         self._setting = setting
         try:
-            self._client = Client(scheduler, timeout=10, set_as_default=False)
+            self._client = Client(scheduler, timeout=_ANSWER, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ConfigurationError(
                 f"No Dask scheduler answers at {scheduler!r}: {' '.join(str(error).split())}. "
