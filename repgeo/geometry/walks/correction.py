@@ -14,7 +14,8 @@ from repgeo.geometry.walks.walk import Corrector
 
 __all__ = ["Corrected", "Precision", "Tangent", "corrected"]
 
-_CHORDS = 3  # iterations with a fixed Jacobian before its convergence is looked at
+_CHORDS = 3  # iterations before their convergence is looked at
+_SOUND = 0.1  # of the last move's square: below it Broyden's update would blow up
 _TOO_SLOW = 0.5  # a smaller reduction of the residual than this is not waited for
 
 
@@ -105,10 +106,10 @@ def corrected(
 ) -> Corrected:
     """Points near `start` `(b, d)` at which the features are as `wanted` `(b, m)`.
 
-    Newton's iteration x <- x - J^+ (f(x) - wanted): with the Jacobian of the base point, which
-    takes forward passes only and moves along fixed normals; of what that does not bring there,
-    again with the Jacobian of each iterate. Within a box only coordinates strictly inside it are
-    moved, and the result of each iteration is clipped.
+    Newton's iteration x <- x - J^+ (f(x) - wanted): from the Jacobian of the base point, with
+    Broyden's updates, which takes forward passes only and moves along fixed normals; of what that
+    does not bring there, again with the Jacobian of each iterate. Within a box only coordinates
+    strictly inside it are moved, and the result of each iteration is clipped.
 
     Parameters
     ----------
@@ -126,6 +127,10 @@ def corrected(
         When to stop.
     corrector
         As of `WalkSpec`.
+
+    References
+    ----------
+    C. Broyden, "A class of methods for solving nonlinear simultaneous equations" (1965).
     """
     newton = _Newton(features, tangents, bounds, precision)
     if corrector is None:
@@ -164,42 +169,95 @@ class _Newton:
 
         Only walkers that are not there yet are computed.
         """
-        x = start.clone()
-        outputs = self.features(x)
+        x, outputs = torch.empty_like(start), torch.empty_like(wanted)
         reached = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         iterations = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        # Of those that are not there yet: numbers, points, outputs, what these should be.
+        going, here, found, goal = torch.arange(len(x), device=x.device), start, None, wanted
         before = torch.full_like(x[:, 0], torch.inf)
-        going = torch.arange(len(x), device=x.device)
-        residual = wanted - outputs
-        for iteration in range(self.precision.iterations + 1):
+        limits, bounds, chords = self.precision, self.bounds, None
+        for iteration in range(limits.iterations + 1):
+            found = self.features(here)
+            residual = goal - found
             size = residual.abs().amax(dim=1)  # NaN compares as False everywhere
             slow = ~(size <= _TOO_SLOW * before)
-            limits = self.precision.rows(going)
             good = (size <= limits.aim) | (slow & (size <= limits.floor))
-            reached[going] = good
-            stop = good | ~size.isfinite() | (slow & (iteration >= _CHORDS))
-            if iteration == self.precision.iterations or bool(stop.all()):
+            stop = good | ~size.isfinite()
+            if iteration >= _CHORDS:
+                stop |= slow
+            if iteration == limits.iterations or bool(stop.all()):
+                x[going], outputs[going], reached[going] = here, found, good
+                iterations[going] = iteration
                 break
             if bool(stop.any()):
+                done = going[stop]
+                x[done], outputs[done], reached[done] = here[stop], found[stop], good[stop]
+                iterations[done] = iteration
                 stay = torch.nonzero(~stop).squeeze(1)
-                going, residual, size = going[stay], residual[stay], size[stay]
+                going, here, goal = going[stay], here[stay], goal[stay]
+                residual, size, limits = residual[stay], size[stay], limits.rows(stay)
+                bounds = None if bounds is None else bounds.rows(stay)
+                chords = None if chords is None else chords.rows(stay)
             before = size
-            moved = self._moved(going, x[going], residual, base)
-            x[going] = moved
-            iterations[going] += 1
-            found = self.features(moved)
-            outputs[going] = found
-            residual = wanted[going] - found
+            free = None if bounds is None else bounds.strictly_inside(here)
+            if base is None or chords is None or not chords.fits(free):
+                chords = self._chords(
+                    self.tangents(here) if base is None else base.rows(going), free
+                )
+            else:
+                chords.learn(residual)
+            here = here + chords.move(residual)
+            here = here if bounds is None else bounds.clip(here)
         along = reached if base is not None else torch.zeros_like(reached)
         return Corrected(x, outputs, reached, iterations, along)
 
-    def _moved(self, going: Tensor, x: Tensor, residual: Tensor, base: Tangent | None) -> Tensor:
-        tangent = self.tangents(x) if base is None else base.rows(going)
-        if self.bounds is None:
-            return x + tangent.space.lift(residual)
-        bounds = self.bounds.rows(going)
-        free = bounds.strictly_inside(x)
-        if not bool(free.all()):
-            J = tangent.J * free[:, None, :]
-            tangent = Tangent(J, NullSpace.of(J, tol=self.precision.rank_tolerance))
-        return bounds.clip(x + tangent.space.lift(residual) * free)
+    def _chords(self, tangent: Tangent, free: Tensor | None) -> _Chords:
+        space = tangent.space
+        if free is not None and not bool(free.all()):
+            space = NullSpace.of(tangent.J * free[:, None, :], tol=self.precision.rank_tolerance)
+        return _Chords(space.basis, space.inverse(), free)
+
+
+class _Chords:
+    """Approximate inverses of f along fixed normals, `(b, p, m)`, which learn from each iteration.
+
+    Broyden's update makes them agree with the last change of the output, which takes forward passes
+    only and leaves the normals as they are.
+    """
+
+    def __init__(self, basis: Tensor, inverse: Tensor, free: Tensor | None) -> None:
+        self._basis = basis  # (b, d, p)
+        self._inverse = inverse
+        self._free = free  # (b, d): coordinates that the normals were computed for
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def rows(self, index: Tensor) -> _Chords:
+        """Those of some walkers."""
+        free = None if self._free is None else self._free[index]
+        made = _Chords(self._basis[index], self._inverse[index], free)
+        if self._last is not None:
+            made._last = (self._last[0][index], self._last[1][index])
+        return made
+
+    def fits(self, free: Tensor | None) -> bool:
+        """Whether the normals are those of these free coordinates."""
+        if free is None or self._free is None:
+            return True
+        return bool((free == self._free).all())
+
+    def move(self, residual: Tensor) -> Tensor:
+        """The move `(b, d)` that should take away a residual `(b, m)`."""
+        residual = residual[:, :, None]
+        step = self._inverse @ residual  # (b, p, 1)
+        self._last = (step, residual)
+        return (self._basis @ step).squeeze(2)
+
+    def learn(self, residual: Tensor) -> None:
+        """Take in what the last move made of the residual."""
+        assert self._last is not None  # there has been a move
+        step, before = self._last
+        expected = self._inverse @ (before - residual[:, :, None])  # (b, p, 1)
+        product = step.mT @ expected  # (b, 1, 1)
+        sound = product.abs() > _SOUND * (step.mT @ step)
+        weight = torch.where(sound, 1.0 / product, 0.0)
+        self._inverse = self._inverse + (weight * (step - expected)) @ (step.mT @ self._inverse)

@@ -45,7 +45,7 @@ def cross_walk(
         largest entry exchanged with that of this class. Of walkers that are there already nothing
         is asked.
     generator
-        For the draws; None: a new one, seeded with 0.
+        For the draws; None: a new one with a fixed seed.
 
     Returns
     -------

@@ -10,9 +10,12 @@ from torch import Tensor
 from repgeo.geometry.walks.null_space import NullSpace
 from repgeo.geometry.walks.walk import WalkSpec
 
-__all__ = ["Bounds", "Move", "chosen_move", "drawn", "null_vector"]
+__all__ = ["Bounds", "Move", "chosen_move", "drawn", "generator_or_default", "null_vector"]
 
 _ROUNDS = 20  # of the active set; what is still blocked then is clipped
+#: Of the draws where no generator is given: not one that starts are likely to be drawn with, which
+#: would make the first draws of a walk equal to its start.
+_SEED = 0x6B65726E656C
 _NOTHING = 1e-12  # of a wish: what rounding leaves of its projection
 
 
@@ -60,6 +63,11 @@ class Move:
     across: Tensor
     possible: Tensor
     confined: Tensor
+
+
+def generator_or_default(generator: torch.Generator | None) -> torch.Generator:
+    """The generator, or a new one with a fixed seed."""
+    return torch.Generator().manual_seed(_SEED) if generator is None else generator
 
 
 def drawn(walkers: int, size: int, generator: torch.Generator, like: Tensor) -> Tensor:

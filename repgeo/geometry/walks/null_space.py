@@ -109,10 +109,13 @@ class NullSpace:
 
         Of a change that no move gives, the part that one gives is lifted.
         """
+        return (self.basis @ (self.inverse() @ change[:, :, None])).squeeze(2)
+
+    def inverse(self) -> Tensor:
+        """The pseudo-inverses of J in terms of the basis, `(B, p, m)`: J^+ = basis @ inverse."""
         counts = torch.arange(self.basis.shape[2], device=self.rank.device) < self.rank[:, None]
         weights = torch.where(counts, 1.0 / self.singular_values, 0.0)
-        parts = weights * (self.images.mT @ change[:, :, None]).squeeze(2)
-        return (self.basis @ parts[:, :, None]).squeeze(2)
+        return weights[:, :, None] * self.images.mT
 
     def rows(self, index: Tensor) -> NullSpace:
         """Those of some of the matrices."""

@@ -33,8 +33,8 @@ def null_walk(
     walk
         Steps, direction, corrector, box.
     generator
-        For the draws, which do not depend on what stops other walkers; None: a new one, seeded
-        with 0.
+        For the draws, which do not depend on what stops other walkers; None: a new one with a
+        fixed seed.
 
     Returns
     -------

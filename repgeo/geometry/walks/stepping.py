@@ -12,7 +12,14 @@ from repgeo.errors import InputError, NonFiniteError
 from repgeo.geometry.feature_map import FeatureMap, Map, full_precision
 from repgeo.geometry.jacobians import jacobian
 from repgeo.geometry.walks.correction import Corrected, Precision, Tangent, corrected
-from repgeo.geometry.walks.direction import Bounds, Move, chosen_move, drawn, null_vector
+from repgeo.geometry.walks.direction import (
+    Bounds,
+    Move,
+    chosen_move,
+    drawn,
+    generator_or_default,
+    null_vector,
+)
 from repgeo.geometry.walks.double_precision import in_double_precision
 from repgeo.geometry.walks.journal import Journal
 from repgeo.geometry.walks.null_space import NullSpace
@@ -24,6 +31,7 @@ __all__ = ["Course", "Walkers"]
 Course = Callable[[Tensor, Tensor], Tensor]
 
 _ROUNDING = 50  # eps: what the correction leaves; forward passes round by some eps themselves
+_PATIENCE = 10  # draws in a row that lead nowhere
 _ARRIVED = 1e-6  # of the way to a target: what leads nearer only by rounding of its length
 
 
@@ -49,7 +57,7 @@ class Walkers:
     walk
         What to do.
     generator
-        For the draws; None: a new one, seeded with 0.
+        For the draws; None: a new one with a fixed seed.
 
     Raises
     ------
@@ -67,7 +75,7 @@ class Walkers:
         self.map = FeatureMap(f, x)
         self.x = self.map.x.clone()  # (B, d)
         self.walk = walk
-        self._draws = generator or torch.Generator().manual_seed(0)
+        self._draws = generator_or_default(generator)
         bounds = box_bounds(walk.box, self.x.view(x.shape))
         self.bounds = None if bounds is None else Bounds(*bounds)
         self.outputs = self.features(self.x)  # (B, m)
@@ -76,6 +84,7 @@ class Walkers:
         self.tangent = self.tangents(self.x)
         self._eps = torch.finfo(self.x.dtype).eps
         self._target = self._given("target")
+        self._failures = torch.zeros(len(x), dtype=torch.int64, device=x.device)  # in a row
         self._first = self._given("velocity")
         self._velocity = torch.zeros_like(self.x)
         self._done = self.x.new_zeros(len(x))  # the share of the course behind each walker
@@ -141,6 +150,8 @@ class Walkers:
     def _judge(self, index: Tensor) -> None:
         """Stop walkers where everything is null, or nothing."""
         space = self.tangent.space.rows(index)
+        if bool(((space.rank > 0) & (space.null_dim > 0)).all()):
+            return
         flat = space.singular_values[:, 0] == 0
         self._journal.stop(index[flat], "flat")
         self._journal.stop(index[(space.rank == 0) & ~flat], "saturated")
@@ -244,7 +255,8 @@ class Walkers:
             self._journal.record(step, index, y, made.found.outputs[good], wanted, before, after)
             self.tangent = self.tangent.replaced(index, after)
             self.x[index], self.outputs[index] = y, made.found.outputs[good]
-            self._carry(made, good, y - x)
+            if self.walk.direction == "persistent" or step == self.walk.steps - 1:
+                self._carry(made, good, y - x)
             self._judge(index)
         self._journal.count(step, made.index, made.iterations, made.halvings)
 
@@ -259,8 +271,13 @@ class Walkers:
             near = self.tangent.space.rows(made.index).project(away).norm(dim=1)
             size = _ARRIVED * (away.norm(dim=1) + self._eps * x.norm(dim=1))
             self._journal.stop(made.index[blocked | (failed & (near <= size))], "arrived")
-        self._journal.stop(made.index[blocked], "dead start" if step == 0 else "stuck")
-        self._journal.stop(made.index[failed], "stuck")
+        self._failures[made.index] = torch.where(failed, self._failures[made.index] + 1, 0)
+        drawn_anew = self.walk.direction in {"gaussian", "eigenvector"} and self._course is None
+        patience = min(_PATIENCE, self.walk.steps) if drawn_anew else 1
+        given_up = failed & (self._failures[made.index] >= patience)
+        at_start = step + 1 == patience
+        self._journal.stop(made.index[given_up & blocked], "dead start" if at_start else "stuck")
+        self._journal.stop(made.index[given_up], "stuck")
 
     def _carry(self, made: _Step, good: Tensor, moved: Tensor) -> None:
         """Velocities at the new points.
@@ -274,8 +291,7 @@ class Walkers:
         if self._course is not None:
             moved = share[:, None] * made.move.along[good]
         space = self.tangent.space.rows(index)
-        size = share * self.walk.step_size
-        velocity = space.project(moved) / size.where(size > 0, 1.0)[:, None]
+        velocity = space.project(moved) / (share * (self.walk.step_size or 1.0))[:, None]
         if persistent:
             exact = made.found.along_normals[good] & ~confined & (self._course is None)
             speed, now = self._velocity[index].norm(dim=1), velocity.norm(dim=1)
@@ -293,6 +309,8 @@ def _merged(
     outputs: Tensor,
 ) -> Corrected:
     """What earlier tries found, with what was reached now."""
+    if found is None and bool(good.all()) and len(trying) == len(x):
+        return tried
     if found is None:
         nothing = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         found = Corrected(

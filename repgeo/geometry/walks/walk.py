@@ -171,17 +171,19 @@ class Walk:
         Steps that were made, `(B,)`, int64.
     velocity
         Direction at the last point, in units of the step size, `(B, ...)`: what a persistent walk
-        goes on with, or, negated, back.
+        goes on with, or, negated, back. Of other directions that of the last step, if it was made.
     status
-        One verdict per walker. "ok": all steps were made. "rank change": the same, but the rank of
-        the Jacobian changed on the way. The others stopped. "point": the Jacobian has full column
-        rank, the class is a point. "flat": the Jacobian is zero, every direction is null (an
-        inactive region). "saturated": the Jacobian is not zero, but even a move as long as the walk
-        and the distance of the start from zero together, along its steepest direction, would
-        change the output by less than the tolerance. "dead start": no direction at the start is
-        both null and within the box. "arrived": no null direction leads nearer to the target.
-        "stuck": the same as a dead start, later, or no step could be corrected. "unbounded":
-        straight on without end (of walks that know the regions on which the map is linear).
+        One verdict per walker. "ok": the walk went to its end (with random directions a draw that
+        finds no way is left out; `taken` counts the steps that were made). "rank change": the same,
+        but the rank of the Jacobian changed on the way. The others stopped. "point": the Jacobian
+        has full column rank, the class is a point. "flat": the Jacobian is zero, every direction is
+        null (an inactive region). "saturated": the Jacobian is not zero, but even a move as long as
+        the walk and the distance of the start from zero together, along its steepest direction,
+        would change the output by less than the tolerance. "dead start": no direction at the start
+        was both null and within the box, nor were ten draws in a row. "arrived": no null direction
+        leads nearer to the target. "stuck": the same as a dead start, later, or steps could not be
+        corrected, ten in a row where they are drawn. "unbounded": straight on without end (of walks
+        that know the regions on which the map is linear).
     """
 
     points: Tensor
@@ -236,7 +238,7 @@ def box_bounds(box: Box | None, x: Tensor) -> tuple[Tensor, Tensor] | None:
         return None
     bounds = []
     for bound in box:
-        given = torch.as_tensor(bound).detach().to(x)
+        given = torch.as_tensor(bound, dtype=x.dtype, device=x.device).detach()
         try:
             bounds.append(given.expand(x.shape).flatten(1))
         except RuntimeError as error:
