@@ -39,20 +39,26 @@ if TYPE_CHECKING:
     from repgeo.geometry.spectrum import volume_spectrum
     from repgeo.geometry.volume import VolumeReport, log_volume, volume_report
     from repgeo.geometry.walks.cross_walk import cross_walk
+    from repgeo.geometry.walks.null_mesh import NullMesh, mesh_size, null_mesh
     from repgeo.geometry.walks.null_space import NullSpace, null_space, project_to_null_space
     from repgeo.geometry.walks.null_walk import null_walk
+    from repgeo.geometry.walks.published_walk import PublishedRule, published_walk
     from repgeo.geometry.walks.relu_walk import RegionWalk, relu_walk
+    from repgeo.geometry.walks.uniform_walk import UniformWalk, uniform_walk
     from repgeo.geometry.walks.walk import Walk, WalkSpec
 
 __all__ = [
     "Activation",
     "CurvatureReport",
+    "NullMesh",
     "NullSpace",
     "PrecisionWarning",
+    "PublishedRule",
     "RadialGeometry",
     "RegionWalk",
     "ShallowNetwork",
     "Slice",
+    "UniformWalk",
     "VolumeReport",
     "Walk",
     "WalkSpec",
@@ -66,8 +72,10 @@ __all__ = [
     "leaky_relu",
     "line_slice",
     "log_volume",
+    "mesh_size",
     "monomial",
     "normalised_entropy",
+    "null_mesh",
     "null_space",
     "null_walk",
     "partial_rank_correlation",
@@ -75,6 +83,7 @@ __all__ = [
     "polynomial_geometry",
     "principal_plane",
     "project_to_null_space",
+    "published_walk",
     "pullback_metric",
     "random_plane",
     "rank_correlation",
@@ -83,6 +92,7 @@ __all__ = [
     "relu_walk",
     "rescaled_metric",
     "scalar_curvature",
+    "uniform_walk",
     "volume_report",
     "volume_spectrum",
 ]
@@ -92,12 +102,15 @@ __getattr__, __dir__ = lazy_exports(
     {
         "Activation": "repgeo.geometry.moments",
         "CurvatureReport": "repgeo.geometry.curvature",
+        "NullMesh": "repgeo.geometry.walks.null_mesh",
         "NullSpace": "repgeo.geometry.walks.null_space",
         "PrecisionWarning": "repgeo.geometry.determinants",
+        "PublishedRule": "repgeo.geometry.walks.published_walk",
         "RadialGeometry": "repgeo.geometry.kernels",
         "RegionWalk": "repgeo.geometry.walks.relu_walk",
         "ShallowNetwork": "repgeo.geometry.shallow",
         "Slice": "repgeo.geometry.slices",
+        "UniformWalk": "repgeo.geometry.walks.uniform_walk",
         "VolumeReport": "repgeo.geometry.volume",
         "Walk": "repgeo.geometry.walks.walk",
         "WalkSpec": "repgeo.geometry.walks.walk",
@@ -111,8 +124,10 @@ __getattr__, __dir__ = lazy_exports(
         "leaky_relu": "repgeo.geometry.moments",
         "line_slice": "repgeo.geometry.slices",
         "log_volume": "repgeo.geometry.volume",
+        "mesh_size": "repgeo.geometry.walks.null_mesh",
         "monomial": "repgeo.geometry.moments",
         "normalised_entropy": "repgeo.geometry.slices",
+        "null_mesh": "repgeo.geometry.walks.null_mesh",
         "null_space": "repgeo.geometry.walks.null_space",
         "null_walk": "repgeo.geometry.walks.null_walk",
         "partial_rank_correlation": "repgeo.geometry.correlation",
@@ -120,6 +135,7 @@ __getattr__, __dir__ = lazy_exports(
         "polynomial_geometry": "repgeo.geometry.kernels",
         "principal_plane": "repgeo.geometry.slices",
         "project_to_null_space": "repgeo.geometry.walks.null_space",
+        "published_walk": "repgeo.geometry.walks.published_walk",
         "pullback_metric": "repgeo.geometry.metric",
         "random_plane": "repgeo.geometry.slices",
         "rank_correlation": "repgeo.geometry.correlation",
@@ -128,6 +144,7 @@ __getattr__, __dir__ = lazy_exports(
         "relu_walk": "repgeo.geometry.walks.relu_walk",
         "rescaled_metric": "repgeo.geometry.kernels",
         "scalar_curvature": "repgeo.geometry.curvature",
+        "uniform_walk": "repgeo.geometry.walks.uniform_walk",
         "volume_report": "repgeo.geometry.volume",
         "volume_spectrum": "repgeo.geometry.spectrum",
     },

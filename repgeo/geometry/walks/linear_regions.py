@@ -27,9 +27,26 @@ _ROWS = 32  # of a backward pass, which carries as many copies of the samples
 
 #: Frequent operations that are neither affine nor made of pieces, to be named when a map bends.
 _BENDING: Final = frozenset(
-    ("amax", "elu", "gelu", "group_norm", "layer_norm", "log_softmax", "max", "maximum", "min")
-    + ("minimum", "pow", "scaled_dot_product_attention", "selu", "sigmoid", "silu", "softmax")
-    + ("softplus", "tanh")
+    {
+        "amax",
+        "elu",
+        "gelu",
+        "group_norm",
+        "layer_norm",
+        "log_softmax",
+        "max",
+        "maximum",
+        "min",
+        "minimum",
+        "pow",
+        "scaled_dot_product_attention",
+        "selu",
+        "sigmoid",
+        "silu",
+        "softmax",
+        "softplus",
+        "tanh",
+    }
 )
 
 
