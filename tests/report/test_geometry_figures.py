@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import SymLogNorm
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from measured_study import Network, Study, answered_by, kept, measured, normal, together
 from synthetic_study import record, with_interval
@@ -18,6 +19,7 @@ from repgeo.probes import Magnification, PullbackVolume, ScalarCurvature, Volume
 from repgeo.probes.rows import to_frame
 from repgeo.report import draw_probe
 from repgeo.report.figures import magnification, pullback_volume, scalar_curvature, volume_slice
+from repgeo.report.figures.clouds import Cloud, MapStyle, as_grid, draw_maps
 from repgeo.report.figures.epochs import epoch_colours, in_order, spread
 from repgeo.report.figures.style import axis_label, new_figure
 
@@ -371,7 +373,7 @@ def test_curvature_with_points_is_a_map_of_the_first_seed(curved):
     maps = [axes for axes in figure.axes if axes.collections and axes.get_title()]
     assert len(maps) == 6
     places = [(model, epoch) for model in ("first", "second") for epoch in EPOCHS]
-    magnitudes = []
+    magnitudes: dict[str, list[np.ndarray]] = {}
     for axes, (model, epoch) in zip(maps, places, strict=True):
         where = {"model": model, "metric": "scalar_curvature", "at": curvature_at(epoch), "seed": 0}
         values = curved.stored("samples", **where)
@@ -380,13 +382,15 @@ def test_curvature_with_points_is_a_map_of_the_first_seed(curved):
             axes.collections[0].get_offsets(), curved.stored("artifact/points", **where)
         )
         name, _, note = axes.get_title().partition("\n")
-        assert name == f"{model}, {'epoch 3' if epoch == 3 else epoch}"
+        assert name == ("epoch 3" if epoch == 3 else epoch)
+        assert axes.get_ylabel() == (f"{model}\n$x_2$" if epoch == "init" else "")
         assert f"{abs(np.median(values)):.3g}" in note
-        magnitudes.append(abs(values))
-    (scale,) = {axes.collections[0].norm for axes in maps}
-    assert isinstance(scale, SymLogNorm)
-    most = np.percentile(np.concatenate(magnitudes), 95)
-    assert (scale.vmin, scale.vmax) == pytest.approx((-most, most))
+        magnitudes.setdefault(model, []).append(abs(values))
+    for row, model in enumerate(magnitudes):  # a scale for each model
+        (scale,) = {axes.collections[0].norm for axes in maps[3 * row : 3 * row + 3]}
+        assert isinstance(scale, SymLogNorm)
+        most = np.percentile(np.concatenate(magnitudes[model]), 95)
+        assert (scale.vmin, scale.vmax) == pytest.approx((-most, most))
 
 
 def test_flat_and_degenerate_networks_are_told():
@@ -421,10 +425,8 @@ def test_log_volume_of_checkpoints_in_rows_and_columns():
     study = measured(PullbackVolume(points=40, epochs=EPOCHS), models, data)
     figure = drawn(pullback_volume, study)
     maps = [axes for axes in figure.axes if axes.collections and axes.get_title()]
-    titles = [axes.get_title() for axes in maps]
-    assert titles == [
-        f"{m}, {e}" for m in ("first", "second") for e in ("init", "epoch 3", "final")
-    ]
+    assert [axes.get_title() for axes in maps] == ["init", "epoch 3", "final"] * 2
+    assert [axes.get_ylabel() for axes in maps[::3]] == ["first\n$x_2$", "second\n$x_2$"]
     shape = maps[0].get_subplotspec().get_gridspec()
     assert (shape.nrows, shape.ncols) == (2, 3)
     for axes, (model, epoch) in zip(
@@ -448,3 +450,25 @@ def test_epochs_in_order_and_thinned():
     assert in_order([None, "final", 10, 2, "init"]) == ["init", 2, 10, "final", None]
     assert spread(list(range(9)), 4) == [0, 3, 5, 8]
     assert len(set(epoch_colours(5))) == 5
+
+
+def test_a_scan_is_a_picture_without_gaps():
+    """Points that fill a grid are drawn as its cells, in whatever order they come."""
+    x, y = np.linspace(-1, 1, 5), np.linspace(0, 3, 4)
+    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    values = 10 * points[:, 0] + points[:, 1]
+    order = np.random.default_rng(0).permutation(len(points))
+    found = as_grid(points[order], values[order])
+    assert found is not None
+    np.testing.assert_array_equal(found[0], x)
+    np.testing.assert_array_equal(found[1], y)
+    np.testing.assert_array_equal(found[2], values.reshape(4, 5))
+    assert as_grid(points[1:], values[1:]) is None
+    twice = np.concatenate([points[1:], points[1:2]])  # as many points as cells, one of them empty
+    assert as_grid(twice, values) is None
+    style = MapStyle("volume", lambda clouds: Normalize(-10, 13), "cividis")
+    figure = new_figure()
+    draw_maps([Cloud("net", "net", "", values, points)], style, figure.add_subplot())
+    mesh = figure.axes[0].collections[0]
+    assert isinstance(mesh, QuadMesh)
+    np.testing.assert_array_equal(mesh.get_array(), values.reshape(4, 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,10 +21,20 @@ if TYPE_CHECKING:
 
     from repgeo.report.figures import Arrays
 
-__all__ = ["Cloud", "MapStyle", "clouds_of", "draw_maps", "draw_spreads", "in_plane", "size_of"]
+__all__ = [
+    "Cloud",
+    "MapStyle",
+    "as_grid",
+    "clouds_of",
+    "draw_maps",
+    "draw_spreads",
+    "in_plane",
+    "size_of",
+]
 
 #: Maps side by side: of models, or of the checkpoints of one.
 _PANELS_PER_ROW: Final = 4
+_LABEL_WIDTH: Final = 20  # characters of a line beside a map
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class MapStyle:
     label
         Of the colour bar.
     scale
-        The one scale of all maps.
+        The colour scale of maps that are to be compared.
     colours
         The colour map.
     note
@@ -75,7 +86,7 @@ class MapStyle:
     """
 
     label: str
-    scale: Normalize
+    scale: Callable[[Sequence[Cloud]], Normalize]
     colours: str
     note: Callable[[Cloud], str] = _no_note
     behind: str = "white"
@@ -162,10 +173,10 @@ def _arranged(clouds: Sequence[Cloud]) -> list[list[Cloud]]:
 
 
 def draw_maps(clouds: Sequence[Cloud], style: MapStyle, axes: Axes) -> None:
-    """Draw a map per cloud, all with one colour scale.
+    """Draw a map per cloud.
 
-    With several checkpoints, models are rows and checkpoints columns: at most four, the first and
-    the last among them.
+    With several checkpoints, models are rows, each with a colour scale of its own, and checkpoints
+    columns: at most four, the first and the last among them. Else all have one scale.
 
     Parameters
     ----------
@@ -188,38 +199,84 @@ def draw_maps(clouds: Sequence[Cloud], style: MapStyle, axes: Axes) -> None:
     rows = _arranged(clouds)
     several = len(in_order(cloud.epoch for cloud in clouds)) > 1
     grid = place.subgridspec(len(rows), max(map(len, rows)))
-    panels = []
+    together: list[tuple[Normalize, list[Axes]]] = []
     for number, row in enumerate(rows):
+        if several or not number:
+            together.append((style.scale(row if several else clouds), []))
+        scale, panels = together[-1]
         for column, cloud in enumerate(row):
             panel = figure.add_subplot(grid[number, column])
-            _draw_map(cloud, style, panel, several=several)
+            _draw_map(cloud, style, scale, panel, named=not several)
             if column == 0:
-                panel.set_ylabel("$x_2$")
+                label = textwrap.fill(cloud.label, _LABEL_WIDTH) + "\n" if several else ""
+                panel.set_ylabel(f"{label}$x_2$")
             below = rows[number + 1] if number + 1 < len(rows) else []
             if column >= len(below):
                 panel.set_xlabel("$x_1$")
             panels.append(panel)
-    colours = ScalarMappable(style.scale, style.colours)
-    figure.colorbar(colours, ax=panels, label=style.label, extend="both", shrink=0.9, aspect=30)
+    for scale, panels in together:
+        colours = ScalarMappable(scale, style.colours)
+        figure.colorbar(
+            colours,
+            ax=panels,
+            label=style.label,
+            extend="both",
+            shrink=0.9,
+            aspect=12 if several else 30,
+        )
 
 
-def _draw_map(cloud: Cloud, style: MapStyle, panel: Axes, *, several: bool) -> None:
+def _draw_map(cloud: Cloud, style: MapStyle, scale: Normalize, panel: Axes, *, named: bool) -> None:
     points = np.empty((0, 2)) if cloud.points is None else cloud.points
     kept = np.isfinite(cloud.values)
-    x, y = points[kept].T
-    area = min(14.0, max(1.0, 7500 / max(1, len(points))))  # many points become small dots
     panel.set_facecolor(style.behind)
-    panel.scatter(
-        x, y, c=cloud.values[kept], s=area, cmap=style.colours, norm=style.scale, linewidths=0
-    )
+    grid = as_grid(points, np.where(kept, cloud.values, np.nan))
+    if grid is not None:
+        panel.pcolormesh(*grid, shading="nearest", cmap=style.colours, norm=scale)
+    else:
+        x, y = points[kept].T
+        area = min(14.0, max(1.0, 7500 / max(1, len(points))))  # many points become small dots
+        panel.scatter(
+            x, y, c=cloud.values[kept], s=area, cmap=style.colours, norm=scale, linewidths=0
+        )
     lost = points[~kept]
     if len(lost):
         panel.plot(*lost.T, "x", color=PALETTE[1], markersize=4)
-    name = f"{cloud.label}, {epoch_name(cloud.epoch)}" if several else cloud.label
+    name = cloud.label if named else epoch_name(cloud.epoch)
     below = style.note(cloud)
     title = name + (" (x: loses rank)" if len(lost) else "")
     panel.set_title(f"{title}\n{below}" if below else title)
     panel.set_aspect("equal", adjustable="box")
+
+
+def as_grid(
+    points: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Places along both axes and values `(rows, columns)` of points that fill a grid, else None.
+
+    Parameters
+    ----------
+    points
+        `(n, 2)`.
+    values
+        `(n,)`.
+
+    Examples
+    --------
+    >>> corners = np.array([[0, 0], [0, 1], [2, 0], [2, 1]])
+    >>> x, y, table = as_grid(corners, np.array([1, 2, 3, 4]))
+    >>> x.tolist(), y.tolist(), table.tolist()
+    ([0, 2], [0, 1], [[1, 3], [2, 4]])
+    """
+    x, columns = np.unique(points[:, 0], return_inverse=True)
+    y, rows = np.unique(points[:, 1], return_inverse=True)
+    if min(len(x), len(y)) < 2 or len(x) * len(y) != len(points):
+        return None
+    table = np.empty((len(y), len(x)), dtype=values.dtype)
+    filled = np.zeros(table.shape, dtype=bool)
+    table[rows, columns] = values
+    filled[rows, columns] = True
+    return (x, y, table) if filled.all() else None
 
 
 def draw_spreads(

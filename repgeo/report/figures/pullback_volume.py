@@ -22,6 +22,7 @@ from repgeo.report.figures.style import MAP, axis_label
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
 
     from repgeo.report.figures import Arrays
 
@@ -62,7 +63,7 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     if not clouds:
         raise InputError("No cell of 'pullback_volume' has stored samples: nothing to draw.")
     if in_plane(clouds):
-        draw_maps(clouds, _style(label, clouds), axes)
+        draw_maps(clouds, MapStyle(label, _scale, MAP), axes)
     else:
         draw_spreads(clouds, axes, note=_lost)
         axes.set_xlabel(label)
@@ -85,10 +86,10 @@ def _lost(cloud: Cloud) -> str:
     return f"{100 * lost / len(cloud.values):.1f} % lose rank" if lost else ""
 
 
-def _style(label: str, clouds: Sequence[Cloud]) -> MapStyle:
+def _scale(clouds: Sequence[Cloud]) -> Normalize:
     from matplotlib.colors import Normalize
 
     finite = np.concatenate([cloud.values[np.isfinite(cloud.values)] for cloud in clouds])
     # The outermost per cent would take up most of the scale; it is clipped, and the bar says so.
     low, high = np.percentile(finite, [1, 99]) if len(finite) else (0.0, 1.0)
-    return MapStyle(label, Normalize(float(low), float(high)), MAP)
+    return Normalize(float(low), float(high))

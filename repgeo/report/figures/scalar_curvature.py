@@ -25,12 +25,16 @@ from repgeo.report.figures.style import DIVERGING, axis_label
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
 
     from repgeo.report.figures import Arrays
 
 __all__ = ["draw", "size"]
 
 #: Zero is the palest colour of the maps, which would not show on white.
+#: Curvatures up to this are what rounding makes of zero, and drawn as zero.
+_ROUNDING: Final = 1e-12
+
 _BEHIND: Final = "#a8a8a8"
 
 #: Shares that are told beside a model, and how.
@@ -75,10 +79,10 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
         raise InputError("No cell of 'scalar_curvature' has stored samples: nothing to draw.")
     unit = str(rows["unit"].max()).replace("^2", "²") if len(rows) else ""
     label, shares = axis_label("scalar curvature", unit), _shares(frame)
-    threshold, most = _scale(clouds)
     if in_plane(clouds):
-        draw_maps(clouds, _style(label, threshold, most), axes)
+        draw_maps(clouds, MapStyle(label, _colour_scale, DIVERGING, _median, _BEHIND), axes)
         return
+    threshold, most = _scale(clouds)
     draw_spreads(clouds, axes, note=lambda cloud: shares.get((cloud.label, cloud.epoch), ""))
     if threshold < most:
         axes.set_xscale("symlog", linthresh=threshold)
@@ -94,26 +98,28 @@ def _scale(clouds: Sequence[Cloud]) -> tuple[float, float]:
     """Where the scale turns linear, and the magnitude up to which it goes."""
     sizes = [np.abs(cloud.values[np.isfinite(cloud.values)]) for cloud in clouds]
     magnitudes = np.concatenate([*sizes, np.empty(0)])
-    curved = [own for own in (float(np.median(one[one > 0])) for one in sizes if one.any()) if own]
+    bent = [one[one > _ROUNDING] for one in sizes]
+    curved = [float(np.median(one)) for one in bent if len(one)]
     if not curved:
         return 1.0, 1.0
     return 10.0 ** math.floor(math.log10(min(curved))), float(np.percentile(magnitudes, 95))
 
 
-def _style(label: str, threshold: float, most: float) -> MapStyle:
+def _colour_scale(clouds: Sequence[Cloud]) -> Normalize:
     from matplotlib.colors import Normalize, SymLogNorm
 
-    scale: Normalize = Normalize(-most, most)
+    threshold, most = _scale(clouds)
     if threshold < most:
-        scale = SymLogNorm(threshold, vmin=-most, vmax=most)
+        return SymLogNorm(threshold, vmin=-most, vmax=most)
+    return Normalize(-most, most)
 
-    def note(cloud: Cloud) -> str:
-        known = cloud.values[np.isfinite(cloud.values)]
-        if not len(known):
-            return "no curvature"
-        return f"median {np.median(known):.3g}".replace("-", "\N{MINUS SIGN}")
 
-    return MapStyle(label, scale, DIVERGING, note, _BEHIND)
+def _median(cloud: Cloud) -> str:
+    known = cloud.values[np.isfinite(cloud.values)]
+    if not len(known):
+        return "no curvature"
+    median = float(np.median(known))
+    return f"median {median if abs(median) > _ROUNDING else 0:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _shares(frame: pd.DataFrame) -> dict[tuple[str, Epoch], str]:
