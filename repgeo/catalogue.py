@@ -18,6 +18,12 @@ _MODELS: Final[dict[str, _Entry]] = {
         ("net",),
     ),
     "cnn": ("repgeo.models.cnn:cnn", "Small convolutional network: encoder and head", ("net",)),
+    "pooled_cnn": (
+        "repgeo.models.pooled_cnn:pooled_cnn",
+        "Convolutions with average pooling, three linear layers",
+        ("net",),
+    ),
+    "ridge": ("repgeo.models.ridge:ridge", "A fixed direction and a (leaky) ReLU", ("baseline",)),
     "resnet": ("repgeo.models.resnet:resnet", "Residual network with BatchNorm", ("net",)),
     "identity": ("repgeo.models.baselines:identity", "Codes that are the data", ("baseline",)),
     "constant": ("repgeo.models.baselines:constant", "The same output for all", ("baseline",)),
@@ -28,6 +34,8 @@ _DATASETS: Final[dict[str, _Entry]] = {
     "digits": ("repgeo.datasets.digits:digits", "scikit-learn's 1,797 8x8 digits", ("images",)),
     "sinusoid": ("repgeo.datasets.planar:sinusoid", "Two classes across a sine", ("synthetic",)),
     "xor": ("repgeo.datasets.planar:xor", "Two classes in four blobs", ("synthetic",)),
+    "ideal_gas": ("repgeo.datasets.gas:ideal_gas", "Temperature of an ideal gas", ("synthetic",)),
+    "points": ("repgeo.datasets.points:points", "Points written in the task", ("synthetic",)),
     "mnist": ("repgeo.datasets.archives:mnist", "MNIST, 28x28 digits", ("images",)),
     "fashion_mnist": ("repgeo.datasets.archives:fashion_mnist", "Fashion-MNIST", ("images",)),
     "cifar10": ("repgeo.datasets.archives:cifar10", "CIFAR-10, 32x32 colour", ("images",)),
@@ -66,6 +74,16 @@ _PROBES: Final[dict[str, _Entry]] = {
     "volume_slice": (
         "repgeo.probes.volume_slice:VolumeSlice",
         "Log-volume, prediction and entropy on lines and planes between samples",
+        ("geometry", "output"),
+    ),
+    "null_walk": (
+        "repgeo.probes.null_walk:NullWalk",
+        "Walks within the classes of inputs that a network does not tell apart",
+        ("geometry", "output"),
+    ),
+    "cross_walk": (
+        "repgeo.probes.cross_walk:CrossWalk",
+        "Walks from test points across classes, to the answer of another",
         ("geometry", "output"),
     ),
     "equivariance_error": (

@@ -9,9 +9,11 @@ from repgeo.lazy import lazy_exports
 if TYPE_CHECKING:
     from repgeo.probes.accuracy import Accuracy
     from repgeo.probes.context import Context
+    from repgeo.probes.cross_walk import CrossWalk
     from repgeo.probes.equivariance_error import EquivarianceError
     from repgeo.probes.magnification import Magnification
     from repgeo.probes.metric import Metric
+    from repgeo.probes.null_walk import NullWalk
     from repgeo.probes.probe import Case, Probe, Side
     from repgeo.probes.pullback_volume import PullbackVolume
     from repgeo.probes.reading import Reading
@@ -25,9 +27,11 @@ __all__ = [
     "Accuracy",
     "Case",
     "Context",
+    "CrossWalk",
     "EquivarianceError",
     "Magnification",
     "Metric",
+    "NullWalk",
     "Probe",
     "PullbackVolume",
     "Reading",
@@ -45,9 +49,11 @@ __getattr__, __dir__ = lazy_exports(
         "Accuracy": "repgeo.probes.accuracy",
         "Case": "repgeo.probes.probe",
         "Context": "repgeo.probes.context",
+        "CrossWalk": "repgeo.probes.cross_walk",
         "EquivarianceError": "repgeo.probes.equivariance_error",
         "Magnification": "repgeo.probes.magnification",
         "Metric": "repgeo.probes.metric",
+        "NullWalk": "repgeo.probes.null_walk",
         "Probe": "repgeo.probes.probe",
         "PullbackVolume": "repgeo.probes.pullback_volume",
         "Reading": "repgeo.probes.reading",

@@ -51,8 +51,8 @@ def _repeat_last(tensor: Tensor, times: int) -> Tensor:
 
 
 def _as_rows(codes: Tensor) -> Tensor:
-    """Codes `(n, ...)` as `(n, features)`; numbers `(n,)` as one feature."""
-    return codes.reshape(len(codes), -1)
+    """Codes `(n, ...)` as `(n, features)`, n = 0 too; numbers `(n,)` as one feature."""
+    return codes.flatten(1) if codes.ndim > 1 else codes[:, None]
 
 
 class CodeStore(Protocol):
