@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "size"]
 
-#: Zero is the palest colour of the maps, which would not show on white.
 #: Curvatures up to this are what rounding makes of zero, and drawn as zero.
 _ROUNDING: Final = 1e-12
 
+#: Zero is the palest colour of the maps, which would not show on white.
 _BEHIND: Final = "#a8a8a8"
 
 #: Shares that are told beside a model, and how.
