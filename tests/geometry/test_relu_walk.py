@@ -394,6 +394,24 @@ def test_two_kinks_at_one_point():
         assert status in ("length", "unbounded") or ends_beyond(duplicated, many, b)
 
 
+def test_nets_of_small_integers_where_many_kinks_meet():
+    """Weights of -1, 0, 1 and starts on a grid, hence on kinks; copies of units, zero biases."""
+    verdicts = set()
+    for seed in range(12):
+        draws = torch.Generator().manual_seed(seed)
+        net = mlp(5, 8, 8, 2)
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.copy_(torch.randint(-1, 2, parameter.shape, generator=draws))
+        x = torch.randint(-2, 3, (4, 5), generator=draws).double()
+        walk = relu_walk(net, x, length=8.0)
+        assert (walk.drift <= 1e-14 * (1 + walk.points.norm(dim=-1))).all()
+        verdicts |= set(walk.status)
+        for b, status in enumerate(walk.status):
+            assert (status == "dead end") <= ends_beyond(net, walk, b)
+    assert {"length", "unbounded", "dead end"} <= verdicts
+
+
 def test_classes_that_are_points():
     walk = relu_walk(mlp(2, 8, 3), normal(2, 2), length=1.0)
     assert walk.status == ("point", "point")

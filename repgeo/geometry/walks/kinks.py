@@ -53,8 +53,8 @@ class Kink(ABC):
         """
 
     @abstractmethod
-    def crossed(self, rate: Tensor, state: Tensor, rows: Tensor, unit: Tensor) -> Tensor:
-        """The states after samples `rows` have crossed the kinks `unit`, at their rates."""
+    def crossed(self, z: Tensor, rate: Tensor, state: Tensor, rows: Tensor, unit: Tensor) -> Tensor:
+        """The states after samples `rows` have come to the kinks `unit`, as their rates say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +119,14 @@ class Pieces(Kink):
             state = torch.where(at & (rate < -least), place, state)
         return state.to(torch.int8)
 
-    def crossed(self, rate: Tensor, state: Tensor, rows: Tensor, unit: Tensor) -> Tensor:
-        """One piece up or down."""
+    def crossed(self, z: Tensor, rate: Tensor, state: Tensor, rows: Tensor, unit: Tensor) -> Tensor:
+        """On the side of the nearest break point that the rate leads to; kept where it is 0."""
         made = state.flatten(1).clone()
-        made[rows, unit] += rate.flatten(1)[rows, unit].sign().to(made.dtype)
+        at, speed = z.flatten(1)[rows, unit], rate.flatten(1)[rows, unit]
+        breaks = torch.tensor(self.breaks, dtype=z.dtype, device=z.device)
+        place = (at[:, None] - breaks).abs().argmin(dim=1).to(made.dtype)
+        beyond = torch.where(speed > 0, place + 1, place)
+        made[rows, unit] = torch.where(speed == 0, made[rows, unit], beyond)
         return made.view_as(state)
 
 
@@ -193,11 +197,14 @@ class Windows(Kink):
         held = rates.gather(-1, state[..., None])[..., 0]
         return torch.where(fastest > held + least, place, state)
 
-    def crossed(self, rate: Tensor, state: Tensor, rows: Tensor, unit: Tensor) -> Tensor:
-        """The other place is the highest from then on."""
+    def crossed(self, z: Tensor, rate: Tensor, state: Tensor, rows: Tensor, unit: Tensor) -> Tensor:
+        """At the other place, if that rises faster."""
         made = state.flatten(1).clone()
         places = self.table.shape[1]
-        made[rows, unit // places] = unit % places
+        rates = self.candidates(rate).flatten(1, 2)[rows, unit // places]  # (r, places)
+        held = made[rows, unit // places]
+        gain = rates.gather(1, (unit % places)[:, None]) - rates.gather(1, held[:, None])
+        made[rows, unit // places] = torch.where(gain[:, 0] > 0, unit % places, held)
         return made.view_as(state)
 
 

@@ -247,12 +247,13 @@ class LinearRegions:
             going = torch.isfinite(ahead.time).view(-1, *(1,) * (state.ndim - 1))
             beyond = kink.ahead(z, rate, state, near, self._least(site))
             state = torch.where(going, beyond, state)
+            # The kink ahead is at x, though rounding may say otherwise. Whether it is crossed
+            # depends on the other ones: earlier operations may have turned the rate around.
             rows = torch.nonzero(ahead.site == site)[:, 0]
             if len(rows):
-                crossed = kink.crossed(rate, self.states[site], rows, ahead.unit[rows])
-                state[rows] = torch.where(
-                    crossed[rows] != self.states[site][rows], crossed[rows], state[rows]
-                )
+                held = self.states[site]
+                crossed = kink.crossed(z, rate, held, rows, ahead.unit[rows])[rows]
+                state[rows] = torch.where(state[rows] == held[rows], crossed, state[rows])
             self.states[site] = state
 
         self._rates(x, v, note)

@@ -69,7 +69,7 @@ class RegionWalk:
         asked for. "unbounded": there is no kink ahead, the class contains the ray (which is
         followed up to the length, if one is given). "dead end": the rank grows beyond the kink at
         the last vertex, and the class ends there. "point": the Jacobian has full column rank.
-        "corner": very many kinks meet in one point, no way beyond it was found.
+        "corner": several kinks meet at the last vertex, and no way beyond it was found.
     """
 
     points: Tensor
@@ -308,14 +308,14 @@ class _Walkers:
         self.taken[here] += 1
         self._record(step, ahead)
         fresh = (self.lengths[-1][here] == 0) & ~self.bound[here]
-        closed = self._turn(moved, v, ahead, fresh | reflect)
+        closed, grown = self._turn(moved, v, ahead, fresh | reflect)
         still = step <= _STILL * (1 + moved.norm(dim=1))
         self.still[here] = torch.where(still, self.still[here] + 1, 0)
         verdicts: list[tuple[Tensor, RegionStatus]] = [
             (free, "unbounded"),
             (ends & ~free, "length"),
-            (closed, "dead end"),
-            (self.still[here] > _CORNER, "corner"),
+            (closed & grown, "dead end"),
+            (closed | (self.still[here] > _CORNER), "corner"),
         ]
         rest = torch.ones_like(ends)
         for which, status in verdicts:
@@ -335,10 +335,10 @@ class _Walkers:
         self.sites.append(site)
         self.units.append(unit)
 
-    def _turn(self, x: Tensor, v: Tensor, ahead: Ahead, reflect: Tensor) -> Tensor:
-        """Enter the regions beyond the kinks at x; which walkers cannot, `(b,)`.
+    def _turn(self, x: Tensor, v: Tensor, ahead: Ahead, reflect: Tensor) -> tuple[Tensor, Tensor]:
+        """Enter the regions beyond the kinks at x; which walkers cannot, and where the rank grows.
 
-        Walkers without a kink ahead go on as before, as do those that do not reflect.
+        Walkers without a kink ahead go on as before.
         """
         here, old, states = self.active, self.space, self.regions.states
         folded = torch.zeros_like(self.bound)
@@ -365,13 +365,13 @@ class _Walkers:
         closed = crosses & ~real
         turned = torch.where((closed & reflect)[:, None], along - c * a, turned)
         self.v[here] = turned / turned.norm(dim=1, keepdim=True)
+        grown = new.rank > old.rank
         back = torch.nonzero(closed)[:, 0]
         if len(back):
             self.regions.restore(back, states)
             new = new.replaced(back, old.rows(back))
         self.space = new
-        stopped: Tensor = closed & ~reflect
-        return stopped
+        return closed & ~reflect, grown
 
     def result(self, shape: torch.Size) -> RegionWalk:
         """What was recorded."""
