@@ -33,7 +33,7 @@ from repgeo.study.taskfile import (
     TaskFile,
     describe,
 )
-from repgeo.study.wiring import wire_steps
+from repgeo.study.wiring import ordered_pairs, sides, wire_steps
 
 __all__ = ["make_plan"]
 
@@ -81,13 +81,15 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
                     raise ConfigurationError(
                         f"{same!r} and {dataset.label!r} have the same contents: leave one out."
                     )
-        models: list[ModelSpec] = []
+        named: list[tuple[int, ModelSpec]] = []
         for position, entry in enumerate(task.models):
             with _at(file, f"models[{position}]"):
-                specs = list(_model_specs(entry, seed, file.folder))
-            for spec in specs:
-                with _at(file, f"models[{position}] ({spec.label})"):
-                    models.append(_checked(spec, data, [p for p, _ in probes], checked))
+                named += [(position, spec) for spec in _model_specs(entry, seed, file.folder)]
+        wanted = _wanted_layers(file, probes, [spec for _, spec in named])
+        models: list[ModelSpec] = []
+        for position, spec in named:
+            with _at(file, f"models[{position}] ({spec.label})"):
+                models.append(_checked(spec, data, wanted[spec.label], checked))
         repeated = _first_repeated([model.label for model in models])
         if repeated is not None:
             raise ConfigurationError(
@@ -243,30 +245,44 @@ def _weights_path(weights: str | None, folder: Path) -> Path | None:
     return path
 
 
-def _checked(
-    spec: ModelSpec, data: Dataset | None, probes: Sequence[ProbeSpec], checked: set[str]
-) -> ModelSpec:
+#: Names of probes and the layers at which they cut a model.
+Layers = tuple[tuple[str, str], ...]
+
+
+def _wanted_layers(
+    file: TaskFile, probes: Sequence[tuple[ProbeSpec, ProbeEntry]], models: Sequence[ModelSpec]
+) -> dict[str, Layers]:
+    """The layers that a model of each label must have: those of its sides in pairs only."""
+    wanted: dict[str, list[tuple[str, str]]] = {model.label: [] for model in models}
+    for probe, entry in probes:
+        pairs = list(ordered_pairs(file, entry, models)) if probe.arity == 2 else []
+        for model in models:
+            for side in sides(model, pairs) if probe.arity == 2 else (0,):
+                layer = probe.columns["layer_b" if side else "layer"]
+                if layer != ALL_LAYERS:
+                    wanted[model.label].append((probe.name, layer))
+    return {label: tuple(dict.fromkeys(layers)) for label, layers in wanted.items()}
+
+
+def _checked(spec: ModelSpec, data: Dataset | None, wanted: Layers, checked: set[str]) -> ModelSpec:
     """Build the network once, and see that all layers that will be asked for exist."""
     with factory_called(_plain(spec.reference)):
         module = build_module(spec, data)
     trains = spec.trains or callable(getattr(module, "fit", None))
     if trains and data is None:
         raise ConfigurationError("a model can only be trained in a task with a [dataset].")
-    key = digest([spec.reference, dict(spec.parameters), dict(spec.layers)])
+    key = digest([spec.reference, dict(spec.parameters), dict(spec.layers), wanted])
     if key not in checked:
         for name, path in spec.layers.items():
             try:
                 resolve_layer(module, {}, path)
             except ConfigurationError as error:
                 raise type(error)(f"layers.{name}: {error}") from None
-        for probe in probes:
-            cuts = [probe.columns["layer"]] + [probe.columns["layer_b"]] * (probe.arity == 2)
-            for layer in cuts:
-                if layer != ALL_LAYERS:
-                    try:
-                        resolve_layer(module, spec.layers, layer)
-                    except ConfigurationError as error:
-                        raise type(error)(f"for the probe {probe.name!r}: {error}") from None
+        for probe, layer in wanted:
+            try:
+                resolve_layer(module, spec.layers, layer)
+            except ConfigurationError as error:
+                raise type(error)(f"for the probe {probe!r}: {error}") from None
         checked.add(key)
     layers = dict(spec.layers) or LoadedModel(module, spec.label).named_layers
     return replace(spec, layers=layers, trains=trains)

@@ -168,6 +168,8 @@ class Step:
         The identities of the prepare steps of a pair cell, one per side.
     needs
         The identities of the steps that must be finished before.
+    sides
+        Of a prepare step: where its model stands in pairs, 0 for the first place, 1 for the second.
     """
 
     id: str
@@ -180,6 +182,7 @@ class Step:
     probe: ProbeSpec | None = None
     prepared: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    sides: tuple[int, ...] = (0, 1)
 
     @property
     def fingerprint(self) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repgeo.errors import ConfigurationError, nearest
 from repgeo.identity import digest
 from repgeo.study.steps import DatasetSpec, ModelSpec, ProbeSpec, Step, StepKind
 from repgeo.study.taskfile import ProbeEntry, TaskFile
 
-__all__ = ["wire_steps"]
+__all__ = ["ordered_pairs", "sides", "wire_steps"]
 
 
 def wire_steps(
@@ -35,7 +35,7 @@ def wire_steps(
         if probe.arity == 1:
             yield from seeded.singles(probe)
         else:
-            yield from seeded.pairs(probe, list(_pairs(file, entry, models)))
+            yield from seeded.pairs(probe, list(ordered_pairs(file, entry, models)))
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,30 @@ class _Seeded:
     ) -> Iterator[Step]:
         halves = {}
         for model in self.models:
-            if any(model in pair for pair in pairs):
-                halves[model.label] = self._identity("prepare", probe, (model,))
+            stands = sides(model, pairs)
+            if stands:
+                halves[model.label] = self._identity("prepare", probe, (model,), stands)
                 title = f"{probe.name} (preparation)"
-                yield self._step(halves[model.label], "prepare", title, (model,), probe)
+                step = self._step(halves[model.label], "prepare", title, (model,), probe)
+                yield replace(step, sides=stands)
         for pair in pairs:
             identity = self._identity("measure", probe, pair)
             prepared = tuple(halves[model.label] for model in pair)
             yield self._step(identity, "measure", probe.name, pair, probe, prepared)
 
-    def _identity(self, kind: StepKind, probe: ProbeSpec, models: Sequence[ModelSpec]) -> str:
+    def _identity(
+        self,
+        kind: StepKind,
+        probe: ProbeSpec,
+        models: Sequence[ModelSpec],
+        stands: tuple[int, ...] = (0, 1),
+    ) -> str:
+        # What was prepared for one side only does not serve the other.
+        one_side = {} if stands == (0, 1) else {"sides": list(stands)}
         return digest(
             {
                 "kind": kind,
+                **one_side,
                 "dataset": self.dataset.digest if self.dataset is not None else None,
                 "probe": {**probe.identity, "name": probe.name, "version": probe.version},
                 "parameters": probe.parameters,
@@ -121,10 +132,21 @@ class _Seeded:
         )
 
 
-def _pairs(
+def sides(model: ModelSpec, pairs: Sequence[tuple[ModelSpec, ModelSpec]]) -> tuple[int, ...]:
+    """Where a model stands in some pair: 0 for the first place, 1 for the second."""
+    return tuple(side for side in (0, 1) if any(pair[side].label == model.label for pair in pairs))
+
+
+def ordered_pairs(
     file: TaskFile, entry: ProbeEntry, models: Sequence[ModelSpec]
 ) -> Iterator[tuple[ModelSpec, ModelSpec]]:
-    """The ordered pairs of models, the diagonal included."""
+    """The ordered pairs of models that a probe is to measure, the diagonal included.
+
+    Raises
+    ------
+    ConfigurationError
+        If `pairs` names a model that there is not.
+    """
     if isinstance(entry.pairs, tuple):
         known = {name for model in models for name in (model.label, model.entry)}
         for name in itertools.chain.from_iterable(entry.pairs):

@@ -152,12 +152,14 @@ class Workspace:
             progress=self._progress,
         )
         layers = [probe.cut, probe.other_cut]
+        if step.sides == (1,):
+            layers.reverse()
         subjects = [
             self._subject(model, step.dataset, data, layer)
             for model, layer in zip(step.models, layers, strict=False)
         ]
         if step.kind == "prepare":
-            tensors = prepare(probe, subjects[0], data, context)
+            tensors = prepare(probe, subjects[0], data, context, sides=step.sides)
             self._ledger.write_tensors(step.id, tensors)
             return []
         prepared = [self._prepared(name) for name in step.prepared]

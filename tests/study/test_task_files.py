@@ -142,6 +142,38 @@ def test_pairs_are_ordered_with_the_diagonal_and_can_be_narrowed(narrowed, toys)
     assert prepared == list(dict.fromkeys(sorted(n for pair in PAIRS[narrowed] for n in pair)))
 
 
+APART = """
+from probes import Distance
+
+
+class Apart(Distance):
+    layer_b: str | None = None
+"""
+
+
+def test_each_side_of_a_pair_needs_its_own_layer_only(toys):
+    (toys.folder / "apart.py").write_text(APART)
+    distance = '[[probes]]\nname = "./apart.py:Apart"\n'
+    named = model('label = "a"', "[models.layers]", 'code = "encoder"')
+    named += model('label = "b"', "[models.layers]", 'latent = "encoder"')
+    layers = 'layer = "code"\nlayer_b = "latent"\n'
+    with pytest.raises(LayerError, match="no layer 'latent'"):
+        plan_of(toys, BASE + named + distance + layers)
+    narrowed = BASE + named + distance + layers + 'pairs = [["a", "b"]]\n'
+    steps = {step.title: step for step in plan_of(toys, narrowed).steps if step.kind == "prepare"}
+    assert [step.sides for step in steps.values()] == [(0,), (1,)]
+    frame = repgeo.run(toys.task(narrowed), out=toys.out)
+    assert frame["status"].tolist() == ["ok"], frame["error"].tolist()
+    assert frame[["layer", "layer_b"]].to_numpy().tolist() == [["code", "latent"]]
+    same = BASE + named.replace("latent", "code") + distance + 'layer = "code"\n'
+    whole = repgeo.run(toys.task(same), out=toys.folder / "whole")
+    pair = whole[(whole["model"] == "a") & (whole["model_b"] == "b")]
+    assert pair["value"].tolist() == frame["value"].tolist()
+    # What was prepared for one side is not taken for both.
+    both = {step.id for step in plan_of(toys, same).steps if step.kind == "prepare"}
+    assert not both & {step.id for step in steps.values()}
+
+
 def test_layers_have_names_and_dotted_paths(toys):
     named = model('label = "a"', "[models.layers]", 'first = "encoder.1"', 'code = "encoder"')
     probes = "".join(SPREAD + f'layer = "{name}"\n' for name in ("first", "encoder.2", "*"))
