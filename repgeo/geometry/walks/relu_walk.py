@@ -28,7 +28,7 @@ RegionStatus: TypeAlias = Literal["length", "events", "unbounded", "dead end", "
 
 _NOTHING = 1e-9  # of a vector's length: what rounding leaves of a projection
 _SEED = 2404_06104  # not 0, from which the inputs of a test are often drawn: x itself would come
-_CORNER = 200  # kinks in a row at one point
+_CORNER = 200  # kinks in a row at one point, besides those that the map has
 _STILL = 1e-14  # relative to the position: a move that is none
 
 
@@ -234,6 +234,7 @@ class _Walkers:
         self.outputs = self.regions.features(self.x)  # (B, m), to be kept
         self.left = torch.full_like(self.x[:, 0], length)
         self.still = torch.zeros_like(self.active)  # moves of no length in a row
+        self.patience = _CORNER + sum(state[0].numel() for state in self.regions.states)
         self.bound = torch.zeros_like(self.active, dtype=torch.bool)  # to the direction given
         self.status: list[RegionStatus] = ["events"] * len(self.x)
         self.points, self.ranks = [self.x.clone()], [self.space.rank]
@@ -315,7 +316,7 @@ class _Walkers:
             (free, "unbounded"),
             (ends & ~free, "length"),
             (closed & grown, "dead end"),
-            (closed | (self.still[here] > _CORNER), "corner"),
+            (closed | (self.still[here] > self.patience), "corner"),
         ]
         rest = torch.ones_like(ends)
         for which, status in verdicts:
