@@ -248,16 +248,18 @@ class _Chords:
     def move(self, residual: Tensor) -> Tensor:
         """The move `(b, d)` that should take away a residual `(b, m)`."""
         residual = residual[:, :, None]
-        step = self._inverse @ residual  # (b, p, 1)
+        step = torch.bmm(self._inverse, residual)  # (b, p, 1)
         self._last = (step, residual)
-        return (self._basis @ step).squeeze(2)
+        return torch.bmm(self._basis, step).squeeze(2)
 
     def learn(self, residual: Tensor) -> None:
         """Take in what the last move made of the residual."""
         assert self._last is not None  # there has been a move
         step, before = self._last
-        expected = self._inverse @ (before - residual[:, :, None])  # (b, p, 1)
-        product = step.mT @ expected  # (b, 1, 1)
-        sound = product.abs() > _SOUND * (step.mT @ step)
-        weight = torch.where(sound, 1.0 / product, 0.0)
-        self._inverse = self._inverse + (weight * (step - expected)) @ (step.mT @ self._inverse)
+        expected = torch.bmm(self._inverse, before - residual[:, :, None])  # (b, p, 1)
+        across = step.mT
+        product = torch.bmm(across, expected)  # (b, 1, 1)
+        sound = product.abs() > _SOUND * torch.bmm(across, step)
+        weight = torch.where(sound, product.reciprocal(), 0.0)
+        left, right = weight * (step - expected), torch.bmm(across, self._inverse)
+        self._inverse = torch.baddbmm(self._inverse, left, right)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from repgeo.geometry.walks.correction import Tangent
+from repgeo.geometry.walks.null_space import spectral_gap
 from repgeo.geometry.walks.walk import STOPPED, Status, Walk
 
 __all__ = ["Journal"]
@@ -30,19 +31,18 @@ class Journal:
         rows, walkers = steps + 1, len(x)
         self.points = x.new_empty(rows, *x.shape)
         self.outputs = outputs.new_empty(rows, *outputs.shape)
-        self._measures = {
-            name: x.new_zeros(rows, walkers)
-            for name in ("drift", "length", "pseudolength", "output_length", "energy")
-        }
+        self._wanted = torch.empty_like(self.outputs)
+        self._values = x.new_empty(rows, walkers, tangent.space.singular_values.shape[1])
         self._rank = torch.zeros(rows, walkers, dtype=torch.int64, device=x.device)
-        self._gap = x.new_zeros(rows, walkers)
+        self._pushed = x.new_zeros(steps, 2, walkers)  # |J dx| before and after each step
+        self._length = x.new_zeros(steps, walkers)
         self._newton = torch.zeros(steps, walkers, dtype=torch.int64, device=x.device)
         self._halvings = torch.zeros_like(self._newton)
         self._taken = torch.zeros(walkers, dtype=torch.int64, device=x.device)
         self._status: list[Status] = ["ok"] * walkers
         self._walking = torch.ones(walkers, dtype=torch.bool, device=x.device)
-        self.points[0], self.outputs[0] = x, outputs
-        self._rank[0], self._gap[0] = tangent.space.rank, tangent.space.gap
+        self.points[0], self.outputs[0], self._wanted[0] = x, outputs, outputs
+        self._values[0], self._rank[0] = tangent.space.singular_values, tangent.space.rank
         self._at = 0  # the last row that is filled
 
     def walking(self) -> Tensor:
@@ -71,25 +71,20 @@ class Journal:
         after: Tangent,
     ) -> None:
         """One step of some walkers: points `(b, d)`, outputs `(b, m)`, those prescribed."""
-        self._fill(step + 1)
         row = step + 1
-        moved = points - self.points[step, index]
-        changed = (outputs - self.outputs[step, index]).norm(dim=1)
-        length = moved.norm(dim=1)
-        pushed = [(t.J @ moved[:, :, None]).squeeze(2).norm(dim=1) for t in (before, after)]
-        added = {
-            "length": length,
-            "pseudolength": 0.5 * (pushed[0] + pushed[1]),
-            "output_length": changed,
-            "energy": torch.where(
-                length > 0, 0.5 * (pushed[0].square() + pushed[1].square()) / length, 0.0
-            ),
-        }
-        for name, values in added.items():
-            self._measures[name][row, index] += values
-        self._measures["drift"][row, index] = (outputs - wanted).abs().amax(dim=1)
+        if len(index) == len(self._status):
+            self._fill(step)
+            self._at = row
+        else:
+            self._fill(row)
+        moved = (points - self.points[step, index])[:, :, None]
+        self._length[step, index] = moved.norm(dim=(1, 2))
+        self._pushed[step, 0, index] = torch.bmm(before.J, moved).norm(dim=(1, 2))
+        self._pushed[step, 1, index] = torch.bmm(after.J, moved).norm(dim=(1, 2))
         self.points[row, index], self.outputs[row, index] = points, outputs
-        self._rank[row, index], self._gap[row, index] = after.space.rank, after.space.gap
+        self._wanted[row, index] = wanted
+        self._values[row, index] = after.space.singular_values
+        self._rank[row, index] = after.space.rank
         self._taken[index] += 1
 
     def walk(self, velocity: Tensor, shape: torch.Size) -> Walk:
@@ -100,12 +95,19 @@ class Journal:
             "rank change" if verdict == "ok" and moved else verdict
             for verdict, moved in zip(self._status, changed, strict=True)
         )
+        changes = (self.outputs[1:] - self.outputs[:-1]).norm(dim=2)
+        squares = 0.5 * self._pushed.square().sum(dim=1)
+        energy = torch.where(self._length > 0, squares / self._length, 0.0)
         return Walk(
             points=self.points.view(-1, *shape),
             outputs=self.outputs,
-            **self._measures,
+            drift=(self.outputs - self._wanted).abs().amax(dim=2),
+            length=_summed(self._length),
+            pseudolength=_summed(0.5 * self._pushed.sum(dim=1)),
+            output_length=_summed(changes),
+            energy=_summed(energy),
             rank=self._rank,
-            gap=self._gap,
+            gap=spectral_gap(self._values, self._rank),
             newton=self._newton,
             halvings=self._halvings,
             taken=self._taken,
@@ -115,8 +117,13 @@ class Journal:
 
     def _fill(self, row: int) -> None:
         """Copy the last row up to this one: walkers that make no step stand still."""
-        kept = (self.points, self.outputs, self._rank, self._gap, *self._measures.values())
+        kept = (self.points, self.outputs, self._wanted, self._values, self._rank)
         for at in range(self._at, row):
             for values in kept:
                 values[at + 1] = values[at]
         self._at = max(self._at, row)
+
+
+def _summed(steps: Tensor) -> Tensor:
+    """Sums up to each point `(K + 1, B)` of what steps `(K, B)` add."""
+    return torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(dim=0)])

@@ -15,7 +15,7 @@ from repgeo.geometry.jacobians import jacobian
 from repgeo.geometry.lanczos import jacobian_products
 from repgeo.geometry.walks.double_precision import in_double_precision
 
-__all__ = ["NullSpace", "null_space", "project_to_null_space"]
+__all__ = ["NullSpace", "null_space", "project_to_null_space", "spectral_gap"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +34,6 @@ class NullSpace:
         The left singular vectors that belong to the columns, `(B, m, p)`.
     singular_values
         All of them in descending order, `(B, p)`, in units of output per unit of input.
-    gap
-        The smallest singular value that counts over the largest that does not (this at least
-        eps times the largest of all), `(B,)`; infinite where the rank is zero.
 
     Examples
     --------
@@ -51,7 +48,6 @@ class NullSpace:
     basis: Tensor
     images: Tensor
     singular_values: Tensor
-    gap: Tensor
 
     @classmethod
     def of(cls, J: Tensor, *, tol: float | None = None) -> NullSpace:
@@ -83,12 +79,12 @@ class NullSpace:
         limit = max(J.shape[1:]) * eps * largest if tol is None else torch.full_like(largest, tol)
         counts = values > limit  # (B, p)
         rank = counts.sum(dim=1)
-        padded = torch.cat([largest, values, torch.zeros_like(largest)], dim=1)
-        kept = padded.gather(1, rank[:, None])
-        dropped = torch.maximum(padded.gather(1, rank[:, None] + 1), eps * largest)
-        gap = torch.where(rank > 0, (kept / dropped).squeeze(1), torch.inf)
-        basis = (Q @ inner) * counts[:, None, :]
-        return cls(rank, basis, images.mT, values, gap)
+        return cls(rank, torch.bmm(Q, inner * counts[:, None, :]), images.mT, values)
+
+    @property
+    def gap(self) -> Tensor:
+        """How clear the ranks are, `(B,)`: `spectral_gap` of the singular values."""
+        return spectral_gap(self.singular_values, self.rank)
 
     @property
     def null_dim(self) -> Tensor:
@@ -100,16 +96,17 @@ class NullSpace:
 
         Projected twice: the second time takes away what rounding left of the row space.
         """
+        columns, across = v[:, :, None], self.basis.mT
         for _ in range(2):
-            v = v - (self.basis @ (self.basis.mT @ v[:, :, None])).squeeze(2)
-        return v
+            columns = torch.baddbmm(columns, self.basis, torch.bmm(across, columns), alpha=-1)
+        return columns.squeeze(2)
 
     def lift(self, change: Tensor) -> Tensor:
         """The shortest moves `(B, d)` that change outputs by `(B, m)` to first order: J^+ dy.
 
         Of a change that no move gives, the part that one gives is lifted.
         """
-        return (self.basis @ (self.inverse() @ change[:, :, None])).squeeze(2)
+        return torch.bmm(self.basis, torch.bmm(self.inverse(), change[:, :, None])).squeeze(2)
 
     def inverse(self) -> Tensor:
         """The pseudo-inverses of J in terms of the basis, `(B, p, m)`: J^+ = basis @ inverse."""
@@ -133,6 +130,31 @@ class NullSpace:
             values[index] = getattr(others, field.name)
             made.append(values)
         return NullSpace(*made)
+
+
+def spectral_gap(values: Tensor, rank: Tensor) -> Tensor:
+    """The smallest singular value that counts over the largest that does not, `(...)`.
+
+    The latter is taken to be at least eps times the largest of all; infinite where the rank is 0.
+
+    Parameters
+    ----------
+    values
+        Singular values in descending order, `(..., p)`.
+    rank
+        How many count, `(...)`, int64.
+
+    Examples
+    --------
+    >>> spectral_gap(torch.tensor([[4.0, 2.0, 0.5]]), torch.tensor([2])).tolist()
+    [4.0]
+    """
+    largest = values[..., :1]
+    padded = torch.cat([largest, values, torch.zeros_like(largest)], dim=-1)
+    kept = padded.gather(-1, rank[..., None])
+    eps = torch.finfo(values.dtype).eps
+    dropped = torch.maximum(padded.gather(-1, rank[..., None] + 1), eps * largest)
+    return torch.where(rank > 0, (kept / dropped).squeeze(-1), torch.inf)
 
 
 def null_space(f: Map, x: Tensor, *, tol: float | None = None) -> NullSpace:

@@ -186,7 +186,8 @@ class Walkers:
             start = self._journal.outputs[0][index]
             size = torch.maximum(start.abs(), wanted.abs()).amax(dim=1)
             # Rounding the inputs changes the outputs by eps |J| |x| at least.
-            moved = (self.tangent.J[index].abs() @ self.x[index].abs()[:, :, None]).amax(dim=(1, 2))
+            J = self.tangent.rows(index).J.abs()
+            moved = torch.bmm(J, self.x[index].abs()[:, :, None]).amax(dim=(1, 2))
             floor = _ROUNDING * self._eps * torch.maximum(size, moved)
             aim = torch.where(size > 0, _ROUNDING * self._eps * size, floor)
         return Precision(aim, floor, walk.newton_steps, walk.rank_tolerance)
@@ -244,7 +245,10 @@ class Walkers:
     def _take(self, step: int, made: _Step) -> None:
         """Move the walkers that can, write it down, and judge where they are."""
         reached = made.found.reached
-        self._fail(step, made)
+        if bool(reached.all()):
+            self._failures[made.index] = 0
+        else:
+            self._fail(step, made)
         good = torch.nonzero(reached).squeeze(1)
         index = made.index[good]
         if len(index):
