@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from repgeo.cli import main
+from repgeo.cli import console
 
 __all__: list[str] = []
 
 if __name__ == "__main__":
-    main()
+    console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from repgeo.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["app", "main"]
+__all__ = ["app", "console", "main"]
 
 #: What wrong usage raises: a class of click, or of the copy of click in newer versions of typer.
 _UsageError: Final = cast("type[Exception]", typer.BadParameter.__bases__[0])
@@ -68,6 +69,14 @@ def main(arguments: list[str] | None = None) -> None:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def console() -> None:
+    """The command line as a process of its own."""
+    try:
+        main()
+    finally:
+        gc.freeze()  # a last search for garbage among all of torch would take half a second
 
 
 def _heed_termination() -> Any:

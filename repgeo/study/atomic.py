@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 from collections.abc import Callable
@@ -13,6 +14,10 @@ __all__ = ["SUFFIX", "cannot_write", "sweep", "write_atomically"]
 
 #: How temporary files end; what a killed process left of them is swept under the study's lock.
 SUFFIX = ".partial"
+
+# Process, token and number together are one name among all machines that share a folder.
+_TOKEN = secrets.token_hex(4)
+_NUMBERS = itertools.count()
 
 
 def write_atomically(path: Path, write: Callable[[Path], None] | bytes | str) -> None:
@@ -30,7 +35,8 @@ def write_atomically(path: Path, write: Callable[[Path], None] | bytes | str) ->
     StorageError
         If the folder cannot be written or the disk is full; nothing half-written stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{SUFFIX}")
+    name = f".{path.name}.{os.getpid()}.{_TOKEN}.{next(_NUMBERS)}{SUFFIX}"
+    temporary = path.with_name(name)
     try:
         try:
             if callable(write):

@@ -105,6 +105,8 @@ class ClusterEngine:
         or has other versions.
     """
 
+    elsewhere = True
+
     def __init__(self, setting: Setting, scheduler: str) -> None:
         try:
             from distributed import Client

@@ -25,7 +25,14 @@ class Engine(Protocol):
     """Runs steps that the driver hands it, and hands back their outcomes.
 
     The driver alone decides what is ready, records outcomes and shows progress.
+
+    Attributes
+    ----------
+    elsewhere
+        Whether steps run in other processes, while `submit` returns at once.
     """
+
+    elsewhere: bool
 
     def vacancy(self) -> Vacancy | None:
         """Room for one more step, or None."""
@@ -46,6 +53,8 @@ class InProcessEngine:
     Exceptions are isolated; a step that takes the process down leaves a mark, which the next run
     turns into a `crashed` row.
     """
+
+    elsewhere = False
 
     def __init__(self, ledger: Ledger, progress: Callable[[float], None]) -> None:
         self._ledger = ledger

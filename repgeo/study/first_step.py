@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import torch
 
+__all__: list[str] = []
+
 _parameter = torch.nn.Parameter(torch.zeros(1))
 _parameter.grad = torch.ones(1)
 _optimizer = torch.optim.SGD([_parameter], lr=0.1)

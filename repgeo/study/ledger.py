@@ -97,7 +97,8 @@ class Ledger:
             If it cannot be written.
         """
         place = Path(self._place(step, outcome.status))
-        _make_folder(place.parent)
+        if step.kind == "train":
+            _make_folder(place.parent)
         write_atomically(place, canonical_json(outcome.to_json()))
 
     def outcome(self, step: Step) -> Outcome | None:

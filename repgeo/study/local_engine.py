@@ -26,6 +26,8 @@ class LocalEngine:
         How many processes.
     """
 
+    elsewhere = True
+
     def __init__(self, setting: Setting, jobs: int) -> None:
         self._ended: queue.SimpleQueue[tuple[Sandbox, Step, Outcome | StorageError]] = (
             queue.SimpleQueue()

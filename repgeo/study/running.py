@@ -319,11 +319,7 @@ class _Driver:
         ran, abandon = 0, True
         try:
             while len(agenda) and not self._signals:
-                while (vacancy := engine.vacancy()) is not None:
-                    step = agenda.next(vacancy.home)
-                    if step is None:
-                        break
-                    engine.submit(step)
+                self._hand_out(engine, agenda)
                 ran += self._collect(engine, agenda)
             abandon = bool(self._signals)
         except Abandoned:
@@ -333,12 +329,22 @@ class _Driver:
             engine.close(abandon=abandon)
         return ran
 
+    def _hand_out(self, engine: Engine, agenda: Agenda) -> None:
+        while (vacancy := engine.vacancy()) is not None:
+            step = agenda.next(vacancy.home)
+            if step is None:
+                break
+            engine.submit(step)
+
     def _collect(self, engine: Engine, agenda: Agenda) -> int:
         ended = engine.finished()
         for step, outcome in ended:
+            agenda.done(step, outcome.ok)
+        if engine.elsewhere and not self._signals:
+            self._hand_out(engine, agenda)  # other processes need not wait for our files
+        for step, outcome in ended:
             self.ledger.record(step, outcome)
             self.outcomes[step.id] = outcome
-            agenda.done(step, outcome.ok)
             self.listener.ended(step, outcome)
             for dependent in agenda.take_blocked():
                 self.listener.blocked(dependent)
