@@ -39,6 +39,7 @@ from repgeo.probes.walking import (
 __all__ = ["NullWalk"]
 
 _RANK = 1e-10  # of the largest singular value: tangents of a symmetry that depend on others
+_FEWEST = 4  # walkers that an effective dimension needs: two differences
 _MOVES = frozenset({"samples:permutation", "inputs:translation"})
 
 
@@ -64,9 +65,9 @@ class NullWalk(Probe):
 
     - `bounded_reach`: the largest distance from the start up to the step at which the drift
       first exceeds `drift_bound` times max_i |f(x_0)|_i.
-    - `effective_dimension`: participation ratio of the displacements of the walkers of one start,
-      at their ends, corrected for their number (needs `walkers` of at least 2). The harmonic mean
-      over starts; its samples are linearised terms, whose mean it is.
+    - `effective_dimension`: participation ratio of the differences between the ends of walkers of
+      one start, in pairs, corrected for their number (needs `walkers` of at least 4). The harmonic
+      mean over starts; its samples are linearised terms, whose mean it is.
     - `null_dimension`, `rank`: of J at the start; `spectrum_gap`: the smallest singular value that
       counts over the largest that does not, to base 10; where it is small, so is trust in the rank.
     - `symmetry_share`: with orthonormal tangents of the orbit of x under `symmetry` and their
@@ -98,9 +99,9 @@ class NullWalk(Probe):
         "published": by the published code, see `script`. "exact": straight through the linear
         regions of a ReLU network, without steps; `step_size` says where it is looked at.
     script
-        Which published code: "curve" (smallest eigenvector), "mnist" (one of the first d - m, the
-        sign by parity, half a step), "power_plant", "relu_2d", "relu_3d" (eigenvalues below a
-        threshold).
+        Which published code: "curve" (smallest eigenvector, stops at the box), "mnist" (one of the
+        first d - m, the sign by parity, half a step), "power_plant", "relu_2d", "relu_3d"
+        (eigenvalues below a threshold). All but the first are clamped to the box and go on.
     box
         "none"; "data": walks stay within the smallest and largest value of each coordinate in
         the data; or two numbers, bounds of all coordinates.
@@ -236,8 +237,8 @@ class NullWalk(Probe):
     }
 
     layer: str = "output"
-    points: int = Field(default=24, ge=1)
-    walkers: int = Field(default=2, ge=1)
+    points: int = Field(default=16, ge=1)
+    walkers: int = Field(default=4, ge=1)
     steps: int = Field(default=20, ge=1)
     step_size: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     direction: Directions = "gaussian"
@@ -270,7 +271,7 @@ class NullWalk(Probe):
         ids = chosen.ids.repeat_interleave(self.walkers)
         yield from found.readings(self._recorded(), ids, stored)
         yield Reading("bounded_reach", samples=found.bounded, ids=ids)
-        if self.walkers > 1:
+        if self.walkers >= _FEWEST:
             yield from self._effective_dimension(found.ends, chosen.ids)
         verdicts = np.array(found.status)
         for verdict in sorted({"ok", *found.status}):
@@ -306,7 +307,11 @@ class NullWalk(Probe):
             yield from _symmetry(space, orbit_tangents(x, self.symmetry).flatten(2), ids)
 
     def _effective_dimension(self, ends: Tensor, ids: Tensor) -> Iterable[Reading]:
-        inverse = inverse_effective_dimension(ends.view(-1, self.walkers, ends.shape[1]))
+        ends = ends.view(-1, self.walkers, ends.shape[1])
+        pairs = self.walkers // 2
+        # Differences of walkers: a curved class or a box pushes all of them the same way.
+        apart = ends[:, :pairs] - ends[:, pairs : 2 * pairs]
+        inverse = inverse_effective_dimension(apart)
         known = ~inverse.isnan()  # of starts from which walkers moved
         if bool((inverse[known] > 0).any()):
             dimension = 1 / inverse[known].mean()
@@ -329,7 +334,7 @@ class NullWalk(Probe):
         found = {"drift": 0.0, "path_length": whole, "class_retention": 1.0}
         yield Case(linear, _only(x), found, 1e-9, last)
         start = {"null_dimension": 1.0, "rank": 2.0}
-        if self.walkers > 1:
+        if self.walkers >= _FEWEST:
             start["effective_dimension"] = 1.0  # all walkers spread along one line
         if self.direction == "persistent":
             start["bounded_reach"] = whole

@@ -51,7 +51,7 @@ BoxName: TypeAlias = (
 )
 
 _SCRIPTS: Final[dict[str, dict[str, Any]]] = {
-    "curve": {"eigenvector": "smallest", "sign": "tracked"},
+    "curve": {"eigenvector": "smallest", "sign": "tracked", "at_box": "stop"},
     "mnist": {"eigenvector": "first", "sign": "parity"},
     "power_plant": {"eigenvector": "below", "threshold": 1e-5, "sign": "parity"},
     "relu_2d": {"eigenvector": "below", "threshold": 1e-8, "sign": "tracked"},

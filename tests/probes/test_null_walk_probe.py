@@ -153,7 +153,7 @@ def test_effective_dimension_is_of_ends_of_independent_walkers():
     frame = probe(linear, x)
     # 20 null directions; 190 pairs of each of 12 starts: relative standard error about 1 / 34.
     assert _value(frame, "effective_dimension") == pytest.approx(20.0, rel=0.12)
-    alone = NullWalk(points=2, walkers=1, steps=3)(linear, x)
+    alone = NullWalk(points=2, walkers=3, steps=3)(linear, x)
     assert "effective_dimension" not in set(alone["metric"])
 
 

@@ -136,8 +136,8 @@ def test_samples_that_cannot_be_shown_leave_the_curves():
     model = kept("net", {"final": Network(1, inputs=5)})
     study = measured(NullWalk(points=2, steps=4), [model], data(5))
     assert len(drawn(study).subfigs[0].subfigs) == 1
+    empty = study.frame[study.frame["metric"] == "rank"]
     with pytest.raises(InputError, match="no drift of 'null_walk'"):
-        empty = study.frame[study.frame["metric"] == "rank"]
         null_walk.draw(empty, study.arrays, new_figure().add_subplot())
 
 
