@@ -131,7 +131,7 @@ def _walks(frame: pd.DataFrame, arrays: Arrays) -> list[_Walk]:
             values_of = same.loc[same["metric"] == metric]
             steps = [int(json.loads(str(at))["step"]) for at in values_of["at"]]
             means = values_of["value"].groupby(np.array(steps)).mean()
-            curves[metric] = [(int(step), float(mean)) for step, mean in means.items()]
+            curves[metric] = list(zip(means.index.tolist(), means.tolist(), strict=True))
             units[metric] = str(values_of["unit"].iloc[0])
         stored = _stored(frame, same, arrays)
         label = " ".join(word for word in words if word)
