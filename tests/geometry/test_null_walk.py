@@ -161,6 +161,11 @@ def test_a_start_without_any_direction_is_dead() -> None:
     assert made.status == ("dead start",)
     assert torch.equal(made.points[-1], x)
 
+    def fussy(x: Tensor) -> Tensor:  # -1 of no elements has no answer
+        return x.view(len(x), -1).sum(dim=1, keepdim=True)
+
+    assert null_walk(fussy, x, WalkSpec(5, 0.1, box=box)).status == ("dead start",)
+
 
 def test_what_cannot_be_corrected_is_stuck() -> None:
     def f(x: Tensor) -> Tensor:  # its floor is stepwise: no derivative leads back

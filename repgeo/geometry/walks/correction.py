@@ -172,8 +172,8 @@ class _Newton:
         x, outputs = torch.empty_like(start), torch.empty_like(wanted)
         reached = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         iterations = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        # Of those that are not there yet: numbers, points, outputs, what these should be.
-        going, here, found, goal = torch.arange(len(x), device=x.device), start, None, wanted
+        # Of those that are not there yet: numbers, points, and what their outputs should be.
+        going, here, goal = torch.arange(len(x), device=x.device), start, wanted
         before = torch.full_like(x[:, 0], torch.inf)
         limits, bounds, chords = self.precision, self.bounds, None
         for iteration in range(limits.iterations + 1):
@@ -186,6 +186,10 @@ class _Newton:
             if iteration >= _CHORDS:
                 stop |= slow
             if iteration == limits.iterations or bool(stop.all()):
+                if len(going) == len(x):  # all in as many iterations: nothing to put in its place
+                    x, outputs, reached = here, found, good
+                    iterations.fill_(iteration)
+                    break
                 x[going], outputs[going], reached[going] = here, found, good
                 iterations[going] = iteration
                 break

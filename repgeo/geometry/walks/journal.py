@@ -72,20 +72,21 @@ class Journal:
     ) -> None:
         """One step of some walkers: points `(b, d)`, outputs `(b, m)`, those prescribed."""
         row = step + 1
-        if len(index) == len(self._status):
+        where: Tensor | slice = index
+        if len(index) == len(self._status):  # no walker stands still: nothing to copy
             self._fill(step)
-            self._at = row
+            self._at, where = row, slice(None)
         else:
             self._fill(row)
-        moved = (points - self.points[step, index])[:, :, None]
-        self._length[step, index] = moved.norm(dim=(1, 2))
-        self._pushed[step, 0, index] = torch.bmm(before.J, moved).norm(dim=(1, 2))
-        self._pushed[step, 1, index] = torch.bmm(after.J, moved).norm(dim=(1, 2))
-        self.points[row, index], self.outputs[row, index] = points, outputs
-        self._wanted[row, index] = wanted
-        self._values[row, index] = after.space.singular_values
-        self._rank[row, index] = after.space.rank
-        self._taken[index] += 1
+        moved = (points - self.points[step, where])[:, :, None]
+        self._length[step, where] = moved.norm(dim=(1, 2))
+        self._pushed[step, 0, where] = torch.bmm(before.J, moved).norm(dim=(1, 2))
+        self._pushed[step, 1, where] = torch.bmm(after.J, moved).norm(dim=(1, 2))
+        self.points[row, where], self.outputs[row, where] = points, outputs
+        self._wanted[row, where] = wanted
+        self._values[row, where] = after.space.singular_values
+        self._rank[row, where] = after.space.rank
+        self._taken[where] += 1
 
     def walk(self, velocity: Tensor, shape: torch.Size) -> Walk:
         """All of it; `shape` is that of the inputs as they were given."""

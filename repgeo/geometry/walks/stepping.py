@@ -10,7 +10,6 @@ from torch import Tensor
 
 from repgeo.errors import InputError, NonFiniteError
 from repgeo.geometry.feature_map import FeatureMap, Map, full_precision
-from repgeo.geometry.jacobians import jacobian
 from repgeo.geometry.walks.correction import Corrected, Precision, Tangent, corrected
 from repgeo.geometry.walks.direction import (
     Bounds,
@@ -23,6 +22,7 @@ from repgeo.geometry.walks.direction import (
 from repgeo.geometry.walks.double_precision import in_double_precision
 from repgeo.geometry.walks.journal import Journal
 from repgeo.geometry.walks.null_space import NullSpace
+from repgeo.geometry.walks.slopes import Slopes
 from repgeo.geometry.walks.walk import Walk, WalkSpec, box_bounds
 
 __all__ = ["Course", "Walkers"]
@@ -73,6 +73,7 @@ class Walkers:
         f, x = in_double_precision(f, x)
         self.shape = x.shape
         self.map = FeatureMap(f, x)
+        self._slopes = Slopes(self.map)
         self.x = self.map.x.clone()  # (B, d)
         self.walk = walk
         self._draws = generator_or_default(generator)
@@ -98,7 +99,7 @@ class Walkers:
 
     def tangents(self, x: Tensor) -> Tangent:
         """Jacobians and kernels at points `(b, d)`."""
-        J = jacobian(self.map, x)
+        J = self._slopes(x)
         return Tangent(J, NullSpace.of(J, tol=self.walk.rank_tolerance))
 
     def run(self, course: Course | None = None) -> Walk:
@@ -206,7 +207,7 @@ class Walkers:
         iterations, halvings = torch.zeros_like(index), torch.zeros_like(index)
         found: Corrected | None = None
         trying = torch.nonzero(move.possible).squeeze(1)
-        for halving in range(walk.halvings + 1):
+        for halving in range(walk.halvings + 1 if len(trying) else 0):
             part = share[trying]
             wanted = self._wanted(index[trying], done[trying] + part * ahead[trying])
             at = x[trying] + part[:, None] * (move.along + move.across)[trying]
@@ -229,7 +230,7 @@ class Walkers:
                 break
             share[trying] *= 0.5
             halvings[trying] += 1
-        assert found is not None  # there was at least one try
+        found = found or _unmoved(x, self.outputs[index])
         self._done[index] = torch.where(found.reached, done + share * ahead, done)
         return _Step(index, found, move, share, iterations, halvings)
 
@@ -315,13 +316,15 @@ def _merged(
     """What earlier tries found, with what was reached now."""
     if found is None and bool(good.all()) and len(trying) == len(x):
         return tried
-    if found is None:
-        nothing = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        found = Corrected(
-            x.clone(), outputs.clone(), nothing, torch.zeros_like(nothing).long(), nothing.clone()
-        )
+    found = found or _unmoved(x, outputs)
     rows = trying[good]
     found.x[rows], found.outputs[rows] = tried.x[good], tried.outputs[good]
     found.reached[rows] = True
     found.along_normals[rows] = tried.along_normals[good]
     return found
+
+
+def _unmoved(x: Tensor, outputs: Tensor) -> Corrected:
+    """What is found by walkers that try nothing."""
+    nothing = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    return Corrected(x.clone(), outputs.clone(), nothing, nothing.long(), nothing.clone())
