@@ -290,15 +290,15 @@ def _run_one(task: str, options: Any) -> int:
 def _text_table(frame: pd.DataFrame) -> str:
     import shutil
 
-    from repgeo.report.aggregate import MOST_COLUMNS, aggregate, is_too_wide
+    from repgeo.report.aggregate import MOST_COLUMNS, overviews
     from repgeo.report.tables import as_text
 
-    if is_too_wide(frame):
-        return (
-            f"More than {MOST_COLUMNS} columns: choose what to see with `repgeo table --rows "
-            "--cols`, or read the table itself."
-        )
-    return as_text(aggregate(frame), width=max(80, shutil.get_terminal_size((100, 24)).columns))
+    width = max(80, shutil.get_terminal_size((100, 24)).columns)
+    tables = [as_text(table, width=width) for table in overviews(frame)]
+    return "\n\n".join(tables) or (
+        f"More than {MOST_COLUMNS} columns: choose what to see with `repgeo table --rows "
+        "--cols`, or read the table itself."
+    )
 
 
 def _dry_run(task: str, options: Any) -> int:

@@ -15,15 +15,15 @@ from repgeo.report.aggregate import (
     MOST_COLUMNS,
     Aggregate,
     Entry,
-    aggregate,
     is_too_wide,
+    overviews,
 )
 from repgeo.report.labels import blocks, chance_text, head_parts, unit_text
 from repgeo.report.ledger import Verdict, ledger
 from repgeo.report.matrices import matrices_html
 from repgeo.report.notes import INTERVALS, footnotes
 from repgeo.report.rounding import estimate_text
-from repgeo.report.tables import failures, summary_lines
+from repgeo.report.tables import failures, row_names, summary_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,11 +68,13 @@ def leaderboard_html(
         for heading, rows in (("Models", part.loc[~pairs]), ("Pairs of models", part.loc[pairs])):
             if len(rows):
                 parts.append(f"<h2>{html.escape(heading + where)}</h2>")
-                if is_too_wide(rows):
+                tables = overviews(rows)
+                if not tables:
                     parts.append(f"<p>More than {MOST_COLUMNS} columns: see the table itself.</p>")
-                    continue
-                table = aggregate(rows)
-                parts += [_wide_table(table), _notes(table), matrices_html(rows)]
+                for table in tables:
+                    parts += [_wide_table(table), _notes(table)]
+                if not is_too_wide(rows):
+                    parts.append(matrices_html(rows))
     if notes:
         items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
         parts.append(f'<h2>Notes</h2>\n<ul class="notes">{items}</ul>')
@@ -150,7 +152,8 @@ def _wide_table(table: Aggregate) -> str:
         cells = [
             _cell(table.entries[row, column], scales[column], column in firsts) for column in order
         ]
-        lines.append(f'<tr data-model="{model}"><th scope="row">{model}</th>{"".join(cells)}</tr>')
+        names = html.escape(" ".join(filter(None, row_names(table, head, row))))
+        lines.append(f'<tr data-model="{model}"><th scope="row">{names}</th>{"".join(cells)}</tr>')
     lines += ["</tbody>", _chance_row(table, order, firsts), "</table></div>"]
     return "\n".join(line for line in lines if line)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from repgeo.errors import StorageError
 from repgeo.probes.rows import COST_COLUMNS
-from repgeo.report.aggregate import aggregate
+from repgeo.report.aggregate import overviews
 from repgeo.report.figures import available, draw_probe
 from repgeo.report.leaderboard import leaderboard_html
 from repgeo.report.ledger import Verdict, ledger
@@ -124,7 +124,8 @@ def _summary(study: Mapping[str, Any], frame: pd.DataFrame) -> str:
         + ", ".join(f"{name} {version}" for name, version in versions.items())
         + f"; {len(cells)} cells, {seconds:.0f} s of measuring.",
         "",
-        render(aggregate(frame), "md"),
+        "\n".join(render(table, "md") for table in overviews(frame))
+        or "There are too many columns to be read here: see table.csv.",
     ]
     notes = _notes(study)
     if notes:

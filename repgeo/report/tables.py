@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final, Literal
 from repgeo.errors import ConfigurationError, nearest
 from repgeo.probes.rows import STATUSES
 from repgeo.report.aggregate import ABSENT, Aggregate, Entry, Header
-from repgeo.report.labels import blocks, chance_text, head_parts, unit_text
+from repgeo.report.labels import blocks, chance_text, head_parts, short_json, unit_text
 from repgeo.report.notes import footnotes
 from repgeo.report.rounding import estimate_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "as_text", "escape_latex", "failures", "render", "summary_lines"]
+__all__ = ["FORMATS", "as_text", "escape_latex", "failures", "render", "row_names", "summary_lines"]
 
 Format = Literal["md", "csv", "tex", "html"]
 
@@ -201,7 +201,7 @@ def _sheet(table: Aggregate, title: str, columns: Sequence[int]) -> Sheet:
         cells = [_cell(table.entries[row, column]) for column in columns]
         if by_rows:
             cells.append(Cell(_chance(table.entries[row, column] for column in columns)))
-        body.append((_row_names(table, head, row), tuple(cells)))
+        body.append((row_names(table, head, row), tuple(cells)))
     if by_rows:
         heads.append(("chance",))
     else:
@@ -212,8 +212,14 @@ def _sheet(table: Aggregate, title: str, columns: Sequence[int]) -> Sheet:
     return Sheet(title, table.row_names, tuple(heads), tuple(body))
 
 
-def _row_names(table: Aggregate, head: Header, row: int) -> tuple[str, ...]:
-    names = [head.get(name) for name in table.row_names]
+def row_names(table: Aggregate, head: Header, row: int) -> tuple[str, ...]:
+    """What stands at the head of a row, one text for each dimension of the rows."""
+    names = [
+        short_json(head.get(name), [other.get(name) for other in table.rows])
+        if name in ("params", "at")
+        else head.get(name)
+        for name in table.row_names
+    ]
     if table.metrics_in == "rows":
         extra = [name for name in head.names if name not in table.row_names]
         told = head_parts(table, Header(tuple(extra), head.constants)) if extra else []

@@ -7,7 +7,8 @@ from synthetic_study import MODELS, digits, failed, record, with_faults, with_in
 
 from repgeo.errors import ConfigurationError, InputError
 from repgeo.probes.rows import to_frame
-from repgeo.report.aggregate import aggregate
+from repgeo.report.aggregate import aggregate, overviews
+from repgeo.report.tables import render
 
 
 def frame_of(values, probe="accuracy", metric="accuracy", **more):
@@ -337,3 +338,37 @@ def test_the_frame_is_left_as_it_was():
     before = frame.copy(deep=True)
     aggregate(frame)
     pd.testing.assert_frame_equal(frame, before)
+
+
+def walked(models, rules, steps):
+    return [
+        record(
+            model,
+            "walk",
+            "drift",
+            100 * place + step,
+            0,
+            at={"step": step},
+            params=f'{{"rule":"{rule}","size":2}}',
+            cell=f"{model}{rule}",
+        )
+        for model in models
+        for place, rule in enumerate(rules)
+        for step in steps
+    ]
+
+
+def test_overviews_lay_many_places_out_as_rows():
+    plain = [record(model, "accuracy", "accuracy", 0.5, 0) for model in "ab"]
+    few = to_frame(plain + walked("ab", ["x", "y"], range(6)))
+    assert [len(table.columns) for table in overviews(few)] == [13]
+    many = to_frame(plain + walked("ab", ["x", "y"], range(1, 8)))
+    first, second = overviews(many)
+    assert len(first.columns) == len(second.columns) == 1
+    assert second.row_names == ("model", "params", "at")
+    assert len(second.rows) == 2 * 2 * 7
+    lines = render(second, "md").splitlines()
+    (line,) = [line for line in lines if line.startswith("| b | rule=y | step=7 |")]
+    assert line.split("|")[4].split()[0] == "107"
+    endless = to_frame(plain + walked("ab", ["x"], range(1, 202)))
+    assert [table.columns[0].get("probe") for table in overviews(endless)] == ["accuracy"]
