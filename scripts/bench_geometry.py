@@ -11,7 +11,6 @@ run, the ratio to this library, and how far the results differ.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import statistics
@@ -22,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from benchmark_report import write_report
 
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -395,11 +396,8 @@ def main() -> None:
                     f"{row['peak_mb']:>8} MB  difference {row['difference']}"
                 )
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        command = " ".join(["python", "scripts/bench_geometry.py", *sys.argv[1:]])
+        write_report(rows, options.out, title="Speed and memory of the geometry", command=command)
 
 
 if __name__ == "__main__":
