@@ -290,7 +290,7 @@ def _run_one(task: str, options: Any) -> int:
 def _text_table(frame: pd.DataFrame) -> str:
     import shutil
 
-    from repgeo.report.aggregate import MOST_COLUMNS, overviews
+    from repgeo.report.overviews import MOST_COLUMNS, overviews
     from repgeo.report.tables import as_text
 
     width = max(80, shutil.get_terminal_size((100, 24)).columns)

@@ -21,14 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABSENT",
-    "MOST_COLUMNS",
     "Aggregate",
     "Entry",
     "Group",
     "Header",
     "aggregate",
-    "is_too_wide",
-    "overviews",
 ]
 
 #: The status of an entry that no cell belongs to.
@@ -198,48 +195,6 @@ class Aggregate:
             records.append(record)
         numbers = ("value", "ci_low", "ci_high", "chance_low", "chance_high")
         return pd.DataFrame(records).astype(dict.fromkeys(numbers, "float64"))
-
-
-#: A table with more columns is not laid out for reading.
-MOST_COLUMNS: Final = 200
-
-#: What makes the rows of a table that would be too wide otherwise.
-_PLACES: Final = ("model", "params", "at")
-_FEW_PLACES: Final = 12  # parameters and coordinates side by side
-
-
-def is_too_wide(frame: pd.DataFrame) -> bool:
-    """Whether a table by metrics would have more than `MOST_COLUMNS` columns (told quickly)."""
-    told = ["dataset", "probe", "params", "layer", "layer_b", "metric", "at"]
-    return len(frame[told].drop_duplicates()) > MOST_COLUMNS
-
-
-def overviews(frame: pd.DataFrame) -> list[Aggregate]:
-    """The tables in which a study is read: one by metrics, where that is not too wide.
-
-    Else one per dataset and probe. Of a probe that was measured at many places (parameters and
-    coordinates), such as the steps of a walk, these are rows; where there would be too many of
-    them, there is no table.
-
-    Raises
-    ------
-    InputError, ConfigurationError
-        As `aggregate`.
-    """
-    parts = [part for _, part in frame.groupby(["dataset", "probe"], sort=False)]
-    if not is_too_wide(frame) and not any(map(_has_many_places, parts)):
-        return [aggregate(frame)]
-    found = []
-    for part in parts:
-        if not is_too_wide(part) and not _has_many_places(part):
-            found.append(aggregate(part))
-        elif len(part[list(_PLACES)].drop_duplicates()) <= MOST_COLUMNS:
-            found.append(aggregate(part, rows=_PLACES))
-    return found
-
-
-def _has_many_places(part: pd.DataFrame) -> bool:
-    return len(part[["params", "at"]].drop_duplicates()) > _FEW_PLACES
 
 
 def aggregate(

@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from repgeo.errors import InputError
 from repgeo.identity import canonical_json
-from repgeo.report.aggregate import (
-    ABSENT,
-    MOST_COLUMNS,
-    Aggregate,
-    Entry,
-    is_too_wide,
-    overviews,
-)
+from repgeo.report.aggregate import ABSENT, Aggregate, Entry
 from repgeo.report.labels import blocks, chance_text, head_parts, unit_text
 from repgeo.report.ledger import Verdict, ledger
 from repgeo.report.matrices import matrices_html
 from repgeo.report.notes import INTERVALS, footnotes
+from repgeo.report.overviews import MOST_COLUMNS, is_too_wide, overviews
 from repgeo.report.rounding import estimate_text
 from repgeo.report.tables import failures, row_names, summary_lines
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from repgeo.errors import StorageError
 from repgeo.probes.rows import COST_COLUMNS
-from repgeo.report.aggregate import overviews
 from repgeo.report.figures import available, draw_probe
 from repgeo.report.leaderboard import leaderboard_html
 from repgeo.report.ledger import Verdict, ledger
+from repgeo.report.overviews import overviews
 from repgeo.report.tables import render
 from repgeo.study.atomic import write_atomically
 from repgeo.study.ledger import Ledger

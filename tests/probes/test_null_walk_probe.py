@@ -151,7 +151,7 @@ def test_effective_dimension_is_of_ends_of_independent_walkers():
     x = _random(12, 26)
     probe = NullWalk(points=12, walkers=60, steps=3, every=3)
     frame = probe(linear, x)
-    # 20 null directions. 30 differences are 435 pairs of each of 12 starts, and a squared cosine has
+    # 20 null directions. 30 differences are 435 pairs of each of 12 starts; a squared cosine has
     # the relative standard deviation sqrt 2: the relative standard error is 0.02.
     assert _value(frame, "effective_dimension") == pytest.approx(20.0, rel=0.06)
     alone = NullWalk(points=2, walkers=3, steps=3)(linear, x)

@@ -7,7 +7,8 @@ from synthetic_study import MODELS, digits, failed, record, with_faults, with_in
 
 from repgeo.errors import ConfigurationError, InputError
 from repgeo.probes.rows import to_frame
-from repgeo.report.aggregate import aggregate, overviews
+from repgeo.report.aggregate import aggregate
+from repgeo.report.overviews import overviews
 from repgeo.report.tables import render
 
 
