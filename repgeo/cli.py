@@ -208,7 +208,7 @@ def run(
         from repgeo.study.launch import warm_up
 
         # Before the imports below, which take as long as its own.
-        warm_up(training=any(_mentions_training(task) for task in tasks))
+        warm_up(training=any(_may_train(task, out) for task in tasks))
     from repgeo.study.running import RunOptions
 
     if out is not None and len(tasks) > 1:
@@ -236,12 +236,15 @@ def run(
         raise typer.Exit(1)
 
 
-def _mentions_training(task: str) -> bool:
-    """A first look at a task file, long before it is read: it costs nothing to be wrong."""
+def _may_train(task: str, out: Path | None) -> bool:
+    """A first look at a task file, long before it is read: it costs little to be wrong."""
     from repgeo.study.locating import find_task
 
     try:
-        return "models.train]" in find_task(task).read_text(encoding="utf-8")
+        file = find_task(task)
+        weights = (out if out is not None else Path("runs") / file.stem) / "weights"
+        begun = next(weights.glob("*/step.json"), None) is not None
+        return not begun and "models.train]" in file.read_text(encoding="utf-8")
     except (RepgeoError, OSError, UnicodeDecodeError):
         return False  # said better when the file is read
 

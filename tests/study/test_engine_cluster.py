@@ -13,7 +13,6 @@ from engine_study import (
     deadly,
     finish,
     lasting,
-    run,
     session_of,
     start,
     wait_for,
@@ -68,19 +67,16 @@ def test_nothing_listens_outside_loopback(dask) -> None:
         assert set(addresses) <= {"0100007F", "00000000000000000000000001000000"}
 
 
-def test_deaths_on_a_cluster_are_rows_and_workers_live(dask, tmp_path: Path) -> None:
+def test_deaths_on_a_cluster_are_rows_and_workers_live(dask, tmp_path: Path, main) -> None:
     address, workers = dask
     modes = ["good", *DEATHS]
     task = write_study(tmp_path, deadly(modes) + ALSO_GOOD)
     count = tmp_path / "count"
-    # The workers are there already: the toy counts through a file named in the study folder.
-    text = (tmp_path / "nets.py").read_text()
-    text = text.replace('os.environ.get("REPGEO_TEST_COUNT")', repr(str(count)))
-    (tmp_path / "nets.py").write_text(text)
-    code, _, err = run("run", task, "--out", tmp_path / "out", "--scheduler", address,
-                       "--timeout", "3")  # fmt: skip
+    count.write_text("")
+    out = tmp_path / "out"
+    code, _, err = main("run", task, "--out", out, "--scheduler", address, "--timeout", "3")
     assert code == 1, err
-    frame = repgeo.read(tmp_path / "out")
+    frame = repgeo.read(out)
     statuses = Counter(frame["status"])
     assert statuses == {"ok": 12, "failed": 3, "timeout": 2, "crashed": 4}
     assert set(Counter(count.read_text().split()).values()) == {1}

@@ -35,12 +35,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(folder, deadly(["good", "loud", *DEATHS], count=2))
 
 
-def test_each_death_is_exactly_one_row_and_only_the_dead_run_again(study: Path) -> None:
+def test_each_death_is_exactly_one_row_and_only_the_dead_run_again(study: Path, main) -> None:
     folder, count = study.parent / "out", study.parent / "count"
     healed = study.parent / "healed"
-    env = {"REPGEO_TEST_COUNT": str(count), "REPGEO_TEST_HEALED": str(healed)}
+    count.write_text("")
 
-    code, _, err = run("run", study, "--out", folder, "-j", "2", "--timeout", "4", env=env)
+    code, _, err = main("run", study, "--out", folder, "-j", "2", "--timeout", "4")
 
     assert code == 1, err
     frame = repgeo.read(folder)
@@ -65,7 +65,7 @@ def test_each_death_is_exactly_one_row_and_only_the_dead_run_again(study: Path) 
     # Only those that did not end well run again; healed, they succeed (two modes never can).
     healed.touch()
     count.write_text("")
-    code, _, err = run("run", study, "--out", folder, "-j", "2", "--retry-failed", env=env)
+    code, _, err = main("run", study, "--out", folder, "-j", "2", "--retry-failed")
     again = Counter(count.read_text().split())
     dead = frame.loc[frame["status"] != "ok", "cell"]
     assert set(again) == set(dead)
@@ -76,20 +76,19 @@ def test_each_death_is_exactly_one_row_and_only_the_dead_run_again(study: Path) 
     assert sorted(left["error_type"]) == ["EmptyMeasurementError"] * 2 + ["NonFiniteError"] * 2
 
 
-def test_the_log_of_a_hang_tells_where_it_was(tmp_path: Path) -> None:
+def test_the_log_of_a_hang_tells_where_it_was(tmp_path: Path, main) -> None:
     task = write_study(tmp_path, deadly(["hang_in_c"]))
-    code, _, err = run("run", task, "--out", tmp_path / "out", "--timeout", "2")
+    code, _, err = main("run", task, "--out", tmp_path / "out", "--timeout", "2")
     assert code == 1, err
     log = next((tmp_path / "out" / "cells").glob("*.json")).read_text()
     assert "in misbehave" in log
     assert "nets.py" in log
 
 
-def test_children_of_a_cell_die_with_it(tmp_path: Path) -> None:
+def test_children_of_a_cell_die_with_it(tmp_path: Path, main) -> None:
     task = write_study(tmp_path, deadly(["children"]))
     child = tmp_path / "child"
-    env = {"REPGEO_TEST_CHILD": str(child)}
-    code, _, err = run("run", task, "--out", tmp_path / "out", "--timeout", "2", env=env)
+    code, _, err = main("run", task, "--out", tmp_path / "out", "--timeout", "2")
     assert code == 1, err
     pid = int(child.read_text())
     wait_for(lambda: not alive(pid), timeout=5)
@@ -98,25 +97,24 @@ def test_children_of_a_cell_die_with_it(tmp_path: Path) -> None:
 def test_a_crash_of_this_process_leaves_a_mark_that_becomes_one_row(tmp_path: Path) -> None:
     task = write_study(tmp_path, deadly(["good", "sigkill", "sleep"]))
     out, healed = tmp_path / "out", tmp_path / "healed"
-    env = {"REPGEO_TEST_HEALED": str(healed)}
-    code, _, _ = run("run", task, "--out", out, env=env)
+    code, _, _ = run("run", task, "--out", out)
     assert code == -9  # -j 1 runs in process: the cell took the driver with it
 
-    code, _, err = run("run", task, "--out", out, env=env)
+    code, _, err = run("run", task, "--out", out)
     assert code == 1, err
     frame = repgeo.read(out)
     assert sorted(frame["status"]) == ["crashed", "ok", "ok"]
     assert "--retry-failed" in frame.loc[frame["status"] == "crashed", "error"].item()
 
     # Run again, it gets a process of its own, and this time only that one dies.
-    code, _, err = run("run", task, "--out", out, "--retry-failed", env=env)
+    code, _, err = run("run", task, "--out", out, "--retry-failed")
     assert code == 1, err
     assert "killed by SIGKILL" in repgeo.read(out)["error"].str.cat()
     healed.touch()
-    assert run("run", task, "--out", out, "--retry-failed", env=env)[0] == 0
+    assert run("run", task, "--out", out, "--retry-failed")[0] == 0
 
 
-def test_a_memory_limit_stops_a_cell_and_not_the_study(tmp_path: Path) -> None:
+def test_a_memory_limit_stops_a_cell_and_not_the_study(tmp_path: Path, main) -> None:
     (tmp_path / "greedy.py").write_text(
         "import torch\nfrom typing import ClassVar\n"
         "from repgeo.probes import Metric, Probe, Reading\n"
@@ -130,7 +128,7 @@ def test_a_memory_limit_stops_a_cell_and_not_the_study(tmp_path: Path) -> None:
     task = write_study(
         tmp_path, '[[probes]]\nname = "./greedy.py:Greedy"\n[probes.grid]\ngib = [0.01, 3, 0.02]\n'
     )
-    code, _, err = run("run", task, "--out", tmp_path / "out", "-j", "2", "--memory", "1")
+    code, _, err = main("run", task, "--out", tmp_path / "out", "-j", "2", "--memory", "1")
     assert code == 1, err
     frame = repgeo.read(tmp_path / "out")
     assert list(frame["status"]) == ["ok", "crashed", "ok"]

@@ -45,13 +45,12 @@ def test_killed_ten_times_the_table_is_that_of_an_undisturbed_run(tmp_path: Path
     whole, broken, count = tmp_path / "whole", tmp_path / "broken", tmp_path / "count"
     assert run("run", task, "--out", whole, "-j", "2")[0] == 0
 
-    env = {"REPGEO_TEST_COUNT": str(count)}
     moments = random.Random(0)
     kills = twice = 0
     for _ in range(10):
         before = recorded(broken)
         count.write_text("")
-        process = start("run", task, "--out", broken, "-j", "2", env=env)
+        process = start("run", task, "--out", broken, "-j", "2")
         # The moment is counted from the first new record: start-up must not eat the kills.
         wait_for(lambda p=process, b=before: recorded(broken) - b or p.poll() is not None, 60)
         time.sleep(moments.uniform(0, 0.25))
@@ -67,7 +66,7 @@ def test_killed_ten_times_the_table_is_that_of_an_undisturbed_run(tmp_path: Path
 
     count.write_text("")
     before = recorded(broken)
-    code, _, err = run("run", task, "--out", broken, "-j", "2", env=env)
+    code, _, err = run("run", task, "--out", broken, "-j", "2")
     assert code == 0, err
     assert not set(count.read_text().split()) & before
     assert lasting(broken) == lasting(whole)
@@ -82,9 +81,8 @@ def test_a_signal_stops_resumably_and_leaves_no_process(
     task = write_study(tmp_path, deadly(["sleep"], count=60) + deadly(["children"]))
     if jobs == 1:  # in this process a sleeping cell would be waited for
         task = write_study(tmp_path, deadly(["sleep"], count=60))
-    out, child = tmp_path / "out", tmp_path / "child"
-    env = {"REPGEO_TEST_CHILD": str(child)}
-    process = start("run", task, "--out", out, "-j", str(jobs), env=env)
+    out = tmp_path / "out"
+    process = start("run", task, "--out", out, "-j", str(jobs))
     wait_for(lambda: len(recorded(out)) > 3 or process.poll() is not None, 60)
     descendants = session_of(process.pid)
     process.send_signal(number)
