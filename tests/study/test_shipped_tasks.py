@@ -57,3 +57,37 @@ def test_a_volume_task_at_a_size_of_seconds(name, tmp_path):
     assert len(changes) == 2 * len(volumes) / 3
     trained = [model for model in table["models"] if "train" in model]
     assert len(trained) == len(table["models"]) == volumes["model"].nunique()
+
+
+def short(table: dict[str, Any]) -> dict[str, Any]:
+    """A task of walks with few steps, from few points, of a network that was hardly trained."""
+    table = dict(table)
+    table["task"] = {**table["task"], "seeds": [0]}
+    if table["dataset"]["name"] != "points":
+        table["dataset"] = {**table["dataset"], "train_size": 200, "test_size": 60}
+    for model in table["models"]:
+        if "train" in model:
+            model["train"] |= {"epochs": 2}
+    for probe in table["probes"]:
+        if "steps" in probe:
+            probe.update(steps=6, points=2)
+    table["expected"] = []
+    return table
+
+
+@pytest.mark.parametrize("name", [name for name in task_files() if name.startswith("nullwalk")])
+def test_a_task_of_walks_at_a_size_of_seconds(name, tmp_path):
+    with task_files()[name].open("rb") as stream:
+        table = tomllib.load(stream)
+    if table["dataset"]["name"] == "mnist" and not os.environ.get("REPGEO_DATA"):
+        pytest.skip("REPGEO_DATA, which holds mnist, is not set")
+    frame = repgeo.run(short(table), out=tmp_path)
+    assert set(frame["status"]) == {"ok"}, frame["error"].unique()
+    walks = frame[frame["probe"] == "null_walk"]
+    rules = {probe["rule"] for probe in table["probes"] if probe["name"] == "null_walk"}
+    drifts = walks[walks["metric"] == "drift_max"]
+    for rule in rules:
+        own = drifts[drifts["params"].str.contains(f'"rule":"{rule}"')]
+        assert len(own) >= len(table["models"]) > 0
+        if rule in ("corrected", "exact"):
+            assert own["value"].max() < 1e-12
