@@ -10,21 +10,14 @@ run, the ratio to this library, and how far the results differ.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark_report import write_report
-
-THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+from benchmarking import Benchmark, run_benchmark
 
 
 @dataclass(frozen=True)
@@ -321,18 +314,6 @@ def memory_mb(*, reset: bool = False) -> float:
     raise OSError("This kernel does not tell the peak of resident memory.")
 
 
-def run_in_child(work: str, variant: str, quick: bool) -> dict[str, Any]:
-    """The same in a process of its own."""
-    command = [sys.executable, __file__, "--child", work, variant]
-    command += ["--quick"] if quick else []
-    environment = {**os.environ, **THREADS}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{work}, {variant}: {done.stderr.strip()[-2000:]}")
-    made: dict[str, Any] = json.loads(done.stdout)
-    return made
-
-
 def difference(a: list[Any], b: list[Any]) -> float:
     """The largest absolute difference of two results, relative above 1."""
     import numpy as np
@@ -341,64 +322,39 @@ def difference(a: list[Any], b: list[Any]) -> float:
     return float(np.max(np.abs(left - right) / np.maximum(1.0, np.abs(left))))
 
 
-def bench(work: str, sizes: Sizes, repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """The rows of one work: variants in turn, so that what the machine does meets all alike."""
-    variants = list(WORKS[work](sizes))
-    runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
-    for _ in range(repeats):
-        for variant in variants:
-            runs[variant].append(run_in_child(work, variant, quick))
-    base = runs[variants[0]]
-    seconds = {v: statistics.median(run["seconds"] for run in runs[v]) for v in variants}
-    return [
-        {
-            "work": work,
-            "variant": variant,
-            "seconds": round(seconds[variant], 4),
-            "ratio": round(seconds[variant] / seconds[variants[0]], 2),
-            "peak_mb": round(statistics.median(run["peak_mb"] for run in runs[variant]), 1),
-            "difference": f"{difference(base[0]['result'], runs[variant][0]['result']):.1e}",
-            "runs": repeats,
-        }
-        for variant in variants
-    ]
+def summarise(runs: Sequence[dict[str, Any]], first: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Median seconds and memory, against the first variant."""
+    seconds, base = (statistics.median(run["seconds"] for run in each) for each in (runs, first))
+    return {
+        "seconds": round(seconds, 4),
+        "ratio": round(seconds / base, 2),
+        "peak_mb": round(statistics.median(run["peak_mb"] for run in runs), 1),
+        "difference": f"{difference(first[0]['result'], runs[0]['result']):.1e}",
+    }
 
 
-def main() -> None:
-    """Run the works that were asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def line(row: dict[str, Any]) -> str:
+    """A row as it is printed."""
+    return (
+        f"{row['variant']:<50} {row['seconds']:>9} s  x{row['ratio']:<8} "
+        f"{row['peak_mb']:>8} MB  difference {row['difference']}"
     )
-    parser.add_argument("works", nargs="*", help=f"some of: {', '.join(WORKS)} (all by default)")
-    parser.add_argument("--quick", action="store_true", help="small sizes, a few seconds in all")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each variant")
-    parser.add_argument("--out", type=Path, help="a CSV file for the table")
-    parser.add_argument("--child", nargs=2, metavar=("WORK", "VARIANT"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    sizes = QUICK if options.quick else Sizes()
-    if options.child:
-        import torch
 
-        torch.set_num_threads(1)
-        print(json.dumps(run_variant(*options.child, sizes)))
-        return
-    unknown = [work for work in options.works if work not in WORKS]
-    if unknown:
-        parser.error(f"unknown works {', '.join(unknown)}; known: {', '.join(WORKS)}")
-    rows: list[dict[str, Any]] = []
-    for work in options.works or WORKS:
-        rows += bench(work, sizes, options.repeats, options.quick)
-        print(f"\n{WORKS[work].__doc__}")
-        for row in rows:
-            if row["work"] == work:
-                print(
-                    f"  {row['variant']:<50} {row['seconds']:>9} s  x{row['ratio']:<8} "
-                    f"{row['peak_mb']:>8} MB  difference {row['difference']}"
-                )
-    if options.out:
-        command = " ".join(["python", "scripts/bench_geometry.py", *sys.argv[1:]])
-        write_report(rows, options.out, title="Speed and memory of the geometry", command=command)
+
+def sizes_of(quick: bool) -> Sizes:
+    return QUICK if quick else Sizes()
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(
+        Benchmark(
+            Path(__file__),
+            "Speed and memory of the geometry",
+            __doc__,
+            {name: work.__doc__ or "" for name, work in WORKS.items()},
+            lambda work, quick: WORKS[work](sizes_of(quick)),
+            lambda work, variant, quick: run_variant(work, variant, sizes_of(quick)),
+            summarise,
+            line,
+        )
+    )

@@ -157,11 +157,12 @@ def _probe_heads(table: Aggregate) -> str:
         f'<th class="probe" scope="colgroup" colspan="{len(columns)}">{html.escape(title)}</th>'
         for title, columns in blocks(table)
     )
-    model = (
+    names = html.escape(", ".join(table.row_names))
+    stub = (
         '<th class="names" scope="col" rowspan="2" aria-sort="none" data-column="0" '
-        'data-kind="text"><button type="button">model</button></th>'
+        f'data-kind="text"><button type="button">{names}</button></th>'
     )
-    return f"<tr>{model}{groups}</tr>"
+    return f"<tr>{stub}{groups}</tr>"
 
 
 def _head(table: Aggregate, column: int, position: int, firsts: Iterable[int]) -> str:

@@ -279,3 +279,4 @@ def _draw_in_space(path: np.ndarray, panel: Any) -> None:
     panel.set_ylabel("x2 [input]")
     panel.set_zlabel("x3 [input]")
     panel.tick_params(labelsize=6.5)
+    panel.set_box_aspect(None, zoom=0.88)  # or the labels at the bottom would be cut off
