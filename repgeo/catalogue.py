@@ -25,6 +25,16 @@ _MODELS: Final[dict[str, _Entry]] = {
     ),
     "ridge": ("repgeo.models.ridge:ridge", "A fixed direction and a (leaky) ReLU", ("baseline",)),
     "resnet": ("repgeo.models.resnet:resnet", "Residual network with BatchNorm", ("net",)),
+    "relative_mlp": (
+        "repgeo.models.relative:relative_mlp",
+        "Multi-layer perceptron with a head on relative coordinates",
+        ("net", "stitching"),
+    ),
+    "intertwined_mlp": (
+        "repgeo.models.intertwined:intertwined_mlp",
+        "Twin of mlp with its last hidden layer permuted and rescaled",
+        ("net", "stitching"),
+    ),
     "identity": ("repgeo.models.baselines:identity", "Codes that are the data", ("baseline",)),
     "constant": ("repgeo.models.baselines:constant", "The same output for all", ("baseline",)),
     "weights": ("repgeo.models.baselines:weights", "A matrix from a file", ("baseline",)),
@@ -46,6 +56,11 @@ _OBJECTIVES: Final[dict[str, _Entry]] = {
         "repgeo.objectives.cross_entropy:CrossEntropy",
         "Cross-entropy of the outputs against the labels",
         ("classification",),
+    ),
+    "relative_cross_entropy": (
+        "repgeo.objectives.relative_cross_entropy:RelativeCrossEntropy",
+        "Cross-entropy on coordinates relative to training samples",
+        ("classification", "stitching"),
     ),
     "mean_squared_error": (
         "repgeo.objectives.mean_squared_error:MeanSquaredError",

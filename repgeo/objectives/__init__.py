@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from repgeo.objectives.cross_entropy import CrossEntropy
     from repgeo.objectives.mean_squared_error import MeanSquaredError
     from repgeo.objectives.objective import Objective
+    from repgeo.objectives.relative_cross_entropy import RelativeCrossEntropy
 
-__all__ = ["CrossEntropy", "MeanSquaredError", "Objective"]
+__all__ = ["CrossEntropy", "MeanSquaredError", "Objective", "RelativeCrossEntropy"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -19,5 +20,6 @@ __getattr__, __dir__ = lazy_exports(
         "CrossEntropy": "repgeo.objectives.cross_entropy",
         "MeanSquaredError": "repgeo.objectives.mean_squared_error",
         "Objective": "repgeo.objectives.objective",
+        "RelativeCrossEntropy": "repgeo.objectives.relative_cross_entropy",
     },
 )

@@ -54,7 +54,7 @@ class CrossEntropy(Objective):
 
     def loss(self, model: nn.Module, batch: Any, generator: torch.Generator) -> Tensor:
         """The mean cross-entropy of the batch."""
-        logits = model(batch.x)
+        logits = self.outputs(model, batch)
         largest = int(batch.y.max())
         if logits.ndim != 2 or logits.shape[1] <= largest or int(batch.y.min()) < 0:
             raise InputError(
@@ -63,3 +63,8 @@ class CrossEntropy(Objective):
                 f"{int(batch.y.min())} to {largest}."
             )
         return functional.cross_entropy(logits, batch.y, label_smoothing=self.label_smoothing)
+
+    def outputs(self, model: nn.Module, batch: Any) -> Tensor:
+        """The model's outputs on a batch, `(batch, classes)`."""
+        logits: Tensor = model(batch.x)
+        return logits
