@@ -11,18 +11,26 @@ if TYPE_CHECKING:
     from repgeo.stitching.linear_head import LinearHead, fit_linear_head
     from repgeo.stitching.projection import RelativeProjection
     from repgeo.stitching.similarity import cka
-    from repgeo.stitching.translators import (
-        AffineTranslator,
-        OrthogonalTranslator,
-        fit_affine,
-        fit_orthogonal,
+    from repgeo.stitching.translators import fit_affine, fit_orthogonal
+    from repgeo.stitching.translators.inverse_relative import (
+        InverseRelativeProjection,
+        InverseRelativeTranslator,
     )
+    from repgeo.stitching.translators.least_squares import LeastSquaresTranslator
+    from repgeo.stitching.translators.named import TRANSLATORS
+    from repgeo.stitching.translators.orthogonal import OrthogonalTranslator, PolarTranslator
+    from repgeo.stitching.translators.translator import Translator
 
 __all__ = [
-    "AffineTranslator",
+    "TRANSLATORS",
+    "InverseRelativeProjection",
+    "InverseRelativeTranslator",
+    "LeastSquaresTranslator",
     "LinearHead",
     "OrthogonalTranslator",
+    "PolarTranslator",
     "RelativeProjection",
+    "Translator",
     "choose_anchors",
     "cka",
     "fit_affine",
@@ -33,10 +41,15 @@ __all__ = [
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "AffineTranslator": "repgeo.stitching.translators",
+        "InverseRelativeProjection": "repgeo.stitching.translators.inverse_relative",
+        "InverseRelativeTranslator": "repgeo.stitching.translators.inverse_relative",
+        "LeastSquaresTranslator": "repgeo.stitching.translators.least_squares",
         "LinearHead": "repgeo.stitching.linear_head",
-        "OrthogonalTranslator": "repgeo.stitching.translators",
+        "OrthogonalTranslator": "repgeo.stitching.translators.orthogonal",
+        "PolarTranslator": "repgeo.stitching.translators.orthogonal",
         "RelativeProjection": "repgeo.stitching.projection",
+        "TRANSLATORS": "repgeo.stitching.translators.named",
+        "Translator": "repgeo.stitching.translators.translator",
         "choose_anchors": "repgeo.stitching.anchors",
         "cka": "repgeo.stitching.similarity",
         "fit_affine": "repgeo.stitching.translators",
