@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,13 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from repgeo.datasets.dataset import Dataset, Split
+from repgeo.datasets.local_files import FOLDER_VARIABLE, local_file
 from repgeo.datasets.splitting import stratified_choice
 from repgeo.errors import DatasetError, MissingExtraError
 
 __all__ = ["FOLDER_VARIABLE", "cifar10", "fashion_mnist", "mnist"]
-
-#: The environment variable that names the folder of local files, `<name>/<file>` in it.
-FOLDER_VARIABLE = "REPGEO_DATA"
 
 Source: TypeAlias = Literal["local", "openml"]
 _Bytes: TypeAlias = NDArray[np.uint8]
@@ -173,23 +170,12 @@ def _images(archive: _Archive, seed: int, sizes: _Sizes, source: Source) -> Data
 
 
 def _from_file(archive: _Archive) -> _Raw:
-    wanted = f"{archive.name}/{archive.file}"
-    remedy = (
-        f'Set {FOLDER_VARIABLE} to the folder that holds {wanted}, or write source = "openml" to '
-        "download it."
+    path = local_file(
+        archive.name,
+        archive.name,
+        archive.file,
+        otherwise=', or write source = "openml" to download it',
     )
-    folder = os.environ.get(FOLDER_VARIABLE)
-    if not folder:
-        raise DatasetError(
-            f"{archive.name}: the file {wanted} was not looked for, as the environment variable "
-            f"{FOLDER_VARIABLE} is not set. {remedy}"
-        )
-    path = Path(folder).expanduser() / archive.name / archive.file
-    if not path.is_file():
-        raise DatasetError(
-            f"{archive.name}: there is no file {archive.file}; it was looked for at {str(path)!r} "
-            f"({FOLDER_VARIABLE}={folder}). {remedy}"
-        )
     try:
         with path.open("rb") as stream:
             arrays = np.load(stream, allow_pickle=False)
