@@ -18,6 +18,7 @@ __all__ = [
     "COST_COLUMNS",
     "KEY_COLUMNS",
     "STATUSES",
+    "WHERE_KEYS",
     "probe_columns",
     "rows",
     "to_frame",
@@ -77,6 +78,10 @@ KEY_COLUMNS: Final = (
     "at",
     "seed",
 )
+
+#: What an expected number is told by: those columns, and for pairs of models the "side", which is
+#: "self" for those of a model with itself and "others" for the rest.
+WHERE_KEYS: Final = (*KEY_COLUMNS, "side")
 
 STATUSES: Final = ("ok", "failed", "timeout", "crashed", "blocked", "unsupported")
 

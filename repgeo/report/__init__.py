@@ -13,6 +13,7 @@ from repgeo.lazy import lazy_exports
 if TYPE_CHECKING:
     from repgeo.report.aggregate import Aggregate, Entry
     from repgeo.report.comparison import compare
+    from repgeo.report.coordinates import compare_along
     from repgeo.report.figures import available, draw_probe
     from repgeo.report.leaderboard import leaderboard_html
     from repgeo.report.ledger import Verdict
@@ -26,6 +27,7 @@ __all__ = [
     "as_text",
     "available",
     "compare",
+    "compare_along",
     "draw_probe",
     "leaderboard_html",
     "paired_differences",
@@ -42,6 +44,7 @@ __getattr__, __dir__ = lazy_exports(
         "as_text": "repgeo.report.tables",
         "available": "repgeo.report.figures",
         "compare": "repgeo.report.comparison",
+        "compare_along": "repgeo.report.coordinates",
         "draw_probe": "repgeo.report.figures",
         "leaderboard_html": "repgeo.report.leaderboard",
         "paired_differences": "repgeo.report.pairing",

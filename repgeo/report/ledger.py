@@ -11,8 +11,8 @@ import numpy as np
 
 from repgeo.errors import ConfigurationError, nearest
 from repgeo.probes.intervals import Estimate, over_seeds
-from repgeo.probes.rows import KEY_COLUMNS
-from repgeo.report.records import Record, mean_of, read_records
+from repgeo.probes.rows import WHERE_KEYS
+from repgeo.report.records import SIDES, Record, mean_of, read_records, with_sides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +54,10 @@ class Verdict:
 def ledger(frame: pd.DataFrame, expected: Sequence[Mapping[str, Any]]) -> list[Verdict]:
     """Compare our means over seeds with expected numbers.
 
-    Per seed, the numbers that match are averaged over models or pairs (the diagonal of a pair probe
-    only joins where `where` names `model_b`); a seed counts only if all of them are there. Numbers
-    of unlike kinds (another `at`, layer, metric, ...) are never averaged: the verdict is then
+    Per seed, the numbers that match are averaged over models or pairs; a seed counts only if all of
+    them are there. Pairs of a model with itself never join the others: `where` says which are meant
+    with side = "self" or "others" (the latter by default, unless it names `model_b`). Numbers of
+    unlike kinds (another `at`, layer, metric, ...) are never averaged: the verdict is then
     "ambiguous". A number agrees if |ours - value| <= tolerance.
 
     Parameters
@@ -70,7 +71,7 @@ def ledger(frame: pd.DataFrame, expected: Sequence[Mapping[str, Any]]) -> list[V
     Raises
     ------
     ConfigurationError
-        If `where` names a column that does not exist.
+        If `where` names a column that does not exist, or another side.
 
     Examples
     --------
@@ -84,19 +85,24 @@ def ledger(frame: pd.DataFrame, expected: Sequence[Mapping[str, Any]]) -> list[V
     """
     if not expected:
         return []
-    records = read_records(frame)
+    records = with_sides(read_records(frame))
     return [_verdict(records, line) for line in expected]
 
 
 def _verdict(records: Sequence[Record], line: Mapping[str, Any]) -> Verdict:
     where = line["where"]
     for name in where:
-        if name not in KEY_COLUMNS:
+        if name not in WHERE_KEYS:
             raise ConfigurationError(
-                f"An expected number has no {name!r} to be told by. {nearest(name, KEY_COLUMNS)}"
+                f"An expected number has no {name!r} to be told by. {nearest(name, WHERE_KEYS)}"
             )
+    if where.get("side", SIDES[0]) not in SIDES:
+        raise ConfigurationError(
+            f"The side of an expected number is {' or '.join(map(repr, SIDES))}, got "
+            f"{where['side']!r}."
+        )
     found = [record for record in records if _matches(record, where)]
-    if "model_b" not in where:
+    if "model_b" not in where and "side" not in where:
         found = [record for record in found if not record.diagonal]
     ours, verdict, note = _ours(found)
     if ours is not None:

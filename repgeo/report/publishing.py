@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from repgeo.errors import StorageError
+from repgeo.errors import InputError, StorageError
 from repgeo.probes.rows import COST_COLUMNS
+from repgeo.report.coordinates import compare_along, comparison_lines
 from repgeo.report.figures import available, draw_probe
 from repgeo.report.leaderboard import leaderboard_html
 from repgeo.report.ledger import Verdict, ledger
@@ -130,10 +131,32 @@ def _summary(study: Mapping[str, Any], frame: pd.DataFrame) -> str:
     notes = _notes(study)
     if notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
+    lines += _comparisons(study, frame)
     verdicts = ledger(frame, _expected(study))
     if verdicts:
         lines += ["", "## Expected numbers", "", *map(verdict_line, verdicts)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _comparisons(study: Mapping[str, Any], frame: pd.DataFrame) -> list[str]:
+    """What the task asks to be compared: a table each, or why there is none."""
+    found: list[str] = []
+    for asked in study.get("contents", {}).get("compare", []):
+        try:
+            rows = compare_along(frame, **asked)
+        except InputError as error:
+            found += ["", f"- {asked['metric']} by {asked['coordinate']}: {error}"]
+            continue
+        title = f"{asked['metric']}, {asked['coordinate']} against {asked['baseline']}"
+        found += ["", f"**{title}**", "", *comparison_lines(rows)]
+    if not found:
+        return []
+    about = (
+        "Each is paired with the number of the same models, seed and parameters that differs in "
+        "this coordinate alone. Differences are averaged over models or pairs at each seed; "
+        "intervals are those over seeds (95 %, from three seeds on)."
+    )
+    return ["", "## Paired differences", "", about, *found]
 
 
 def verdict_line(verdict: Verdict) -> str:

@@ -22,7 +22,7 @@ from repgeo.models.recipe import parse_recipe
 from repgeo.parameters import locate_files
 from repgeo.probes.measurement import ALL_LAYERS
 from repgeo.probes.probe import Probe
-from repgeo.probes.rows import KEY_COLUMNS, probe_columns
+from repgeo.probes.rows import WHERE_KEYS, probe_columns
 from repgeo.study.making import build_module, factory_called, load_dataset, make_probe
 from repgeo.study.plan import Plan
 from repgeo.study.steps import DatasetSpec, ModelSpec, ProbeSpec, Step
@@ -104,10 +104,10 @@ def make_plan(file: TaskFile, seeds: Sequence[int] | None = None) -> Plan:
 def _check_expected(file: TaskFile) -> None:
     for position, expected in enumerate(file.task.expected):
         for column in expected.where:
-            if column not in KEY_COLUMNS:
+            if column not in WHERE_KEYS:
                 raise ConfigurationError(
                     f"{file.source}: expected[{position}].where: there is no column {column!r}. "
-                    f"{nearest(column, KEY_COLUMNS)}"
+                    f"{nearest(column, WHERE_KEYS)}"
                 )
 
 

@@ -16,6 +16,7 @@ from repgeo.errors import ConfigurationError, nearest
 from repgeo.study.locating import find_task
 
 __all__ = [
+    "Comparison",
     "DatasetEntry",
     "Expected",
     "Header",
@@ -112,6 +113,17 @@ class Expected(BaseModel):
     source: str = Field(min_length=1)
 
 
+class Comparison(BaseModel):
+    """A table `[[compare]]`: values of a coordinate of `at` against a baseline, paired."""
+
+    model_config = _STRICT
+
+    metric: str = Field(min_length=1)
+    coordinate: str = Field(min_length=1)
+    baseline: str | bool | int | float
+    probe: str | None = None
+
+
 class Task(BaseModel):
     """A whole task file."""
 
@@ -122,6 +134,7 @@ class Task(BaseModel):
     models: tuple[ModelEntry, ...] = Field(min_length=1)
     probes: tuple[ProbeEntry, ...] = Field(min_length=1)
     expected: tuple[Expected, ...] = ()
+    compare: tuple[Comparison, ...] = ()
 
 
 @dataclass(frozen=True)
