@@ -1,4 +1,4 @@
-"""A linear classifier on frozen codes, without randomness."""
+"""Linear classifiers on frozen codes: the one convex fit, and the published stochastic one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from repgeo.errors import InputError, TrainingError
 
-__all__ = ["LinearHead", "fit_linear_head"]
+__all__ = ["DescentRecipe", "LinearHead", "descend_linear_head", "fit_linear_head", "normalized"]
 
 _GRADIENT = 1e-5  # largest entry of the gradient at which the fit is finished
 _ITERATIONS = 5000
@@ -113,6 +113,129 @@ def fit_linear_head(codes: Tensor, labels: Tensor, *, penalty: float = 1e-3) -> 
         torch.from_numpy(bias).to(device),
         classes.to(device=device, dtype=torch.int64),
     )
+
+
+@dataclass(frozen=True)
+class DescentRecipe:
+    """How `descend_linear_head` trains.
+
+    Attributes
+    ----------
+    lr
+        The learning rate of AdamW.
+    epochs
+        Passes over the codes.
+    batch_size
+        Codes per update.
+    weight_decay
+        Of AdamW, decoupled.
+    """
+
+    lr: float = 1e-3
+    epochs: int = 40
+    batch_size: int = 64
+    weight_decay: float = 0.01
+
+
+def descend_linear_head(
+    codes: Tensor, labels: Tensor, *, recipe: DescentRecipe, generator: torch.Generator
+) -> LinearHead:
+    """Multinomial logistic regression by AdamW from zero weights: the answer depends on the path.
+
+    Minimises mean_i CE(V z_i + c, y_i) for a fixed number of updates, in minibatches. Unlike
+    `fit_linear_head` it knows nothing of the size of the codes: Adam moves each weight by about the
+    learning rate in each update, so small codes (cosines divided by the root of the dimension)
+    leave the logits small, and the fit short of its end. That is what published comparisons of
+    relative representations are mixed up with; this head exists to show it.
+
+    Zero weights treat all classes and features alike, so that relabelling the classes, or
+    permuting features, moves the head along.
+
+    Parameters
+    ----------
+    codes
+        `(n, features)`, in float64 within.
+    labels
+        `(n,)`, integers. Only classes that occur get a row.
+    recipe
+        Learning rate, epochs, batch size, weight decay.
+    generator
+        A CPU generator: the order of the batches.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, values are NaN or infinite, or the recipe is not positive.
+
+    Notes
+    -----
+    O(epochs n features classes). Source of the optimiser: Loshchilov and Hutter 2019
+    (arXiv 1711.05101).
+
+    Examples
+    --------
+    >>> codes = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]])
+    >>> head = descend_linear_head(codes, torch.tensor([3, 3, 5, 5]),
+    ...     recipe=DescentRecipe(lr=0.1), generator=torch.Generator().manual_seed(0))
+    >>> head.predict(torch.tensor([[-0.5], [0.5]]))
+    tensor([3, 5])
+    """
+    _check(codes, labels, 1.0)
+    if min(recipe.lr, recipe.epochs, recipe.batch_size) <= 0 or recipe.weight_decay < 0:
+        raise InputError(f"Rate, epochs and batch size must be positive, got {recipe}.")
+    classes, positions = torch.unique(labels.cpu(), return_inverse=True)
+    inputs = codes.detach().cpu().double()
+    weight = torch.zeros(len(classes), inputs.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(len(classes), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight, bias], lr=recipe.lr, weight_decay=recipe.weight_decay)
+    with torch.enable_grad():
+        for _ in range(recipe.epochs):
+            order = torch.randperm(len(inputs), generator=generator)
+            for batch in torch.split(order, recipe.batch_size):
+                optimizer.zero_grad(set_to_none=True)
+                logits = inputs[batch] @ weight.T + bias
+                torch.nn.functional.cross_entropy(logits, positions[batch]).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+    device = codes.device
+    return LinearHead(
+        weight.detach().to(device),
+        bias.detach().to(device),
+        classes.to(device=device, dtype=torch.int64),
+    )
+
+
+def normalized(codes: Tensor) -> Tensor:
+    """Codes `(n, features)`, each less its own mean over features, over its own deviation.
+
+    Layer normalisation without learned scale and shift, which a linear head after it absorbs, and
+    without an epsilon: it does not see the size of a code. A code whose features are all equal, up
+    to 8 units of rounding, becomes 0.
+
+    Raises
+    ------
+    InputError
+        If the codes are not floating point `(n, features)`.
+
+    Notes
+    -----
+    Source: Ba, Kiros, Hinton 2016 (arXiv 1607.06450).
+
+    Examples
+    --------
+    >>> normalized(torch.tensor([[1.0, 3.0], [50.0, 10.0], [2.0, 2.0]]))
+    tensor([[-1.,  1.],
+            [ 1., -1.],
+            [ 0.,  0.]])
+    """
+    if codes.ndim != 2 or not codes.is_floating_point():
+        raise InputError(
+            f"Codes must be floating point (n, features), got {codes.dtype} {tuple(codes.shape)}."
+        )
+    centred = codes - codes.mean(dim=1, keepdim=True)
+    deviation = centred.square().mean(dim=1, keepdim=True).sqrt()
+    rounding = 8 * torch.finfo(codes.dtype).eps
+    same = deviation <= rounding * codes.abs().amax(dim=1, keepdim=True)
+    return torch.where(same, 0.0, centred / torch.where(same, 1.0, deviation))
 
 
 def _check(codes: Tensor, labels: Tensor, penalty: float) -> None:

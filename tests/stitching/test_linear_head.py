@@ -8,6 +8,12 @@ from torch import Tensor
 
 from repgeo.errors import InputError
 from repgeo.stitching import fit_linear_head
+from repgeo.stitching.linear_head import (
+    DescentRecipe,
+    LinearHead,
+    descend_linear_head,
+    normalized,
+)
 
 
 def problem(seed: int = 0, n: int = 120, d: int = 5) -> tuple[Tensor, Tensor]:
@@ -98,3 +104,87 @@ def test_bad_input() -> None:
         fit_linear_head(codes[0], labels)
     with pytest.raises(InputError, match=r"takes codes \(n, 5\)"):
         fit_linear_head(codes, labels).predict(codes[:, :2])
+
+
+# ------------------------------------------------------------------------------ by gradient descent
+
+
+def test_descent_ends_where_the_convex_fit_does() -> None:
+    codes, labels = problem()
+    recipe = DescentRecipe(lr=0.05, epochs=300, batch_size=len(codes), weight_decay=0.0)
+    head = descend_linear_head(codes, labels, recipe=recipe, generator=torch.Generator())
+    convex = fit_linear_head(codes, labels, penalty=1e-4)
+    agreement = (head.predict(codes) == convex.predict(codes)).double().mean()
+    assert agreement > 0.97
+
+
+def test_a_short_descent_depends_on_the_size_of_the_codes_and_the_convex_fit_does_not() -> None:
+    codes, labels = problem()
+    recipe = DescentRecipe(lr=1e-3, epochs=5, batch_size=len(codes), weight_decay=0.0)
+
+    def logits(factor: float) -> Tensor:
+        head = descend_linear_head(
+            factor * codes, labels, recipe=recipe, generator=torch.Generator()
+        )
+        return head.logits(factor * codes)
+
+    # Adam's steps do not see the size of a gradient: weights are alike, so logits scale along.
+    ratio = logits(0.01).abs().mean() / logits(1.0).abs().mean()
+    assert 0.002 < ratio < 0.2
+    sizes = [fit_linear_head(f * codes, labels).logits(f * codes) for f in (0.01, 1.0)]
+    torch.testing.assert_close(*sizes, atol=1e-3, rtol=1e-3)
+
+
+def test_the_first_step_of_descent_is_that_of_adam() -> None:
+    codes = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+    head = descend_linear_head(
+        codes,
+        torch.tensor([0, 1]),
+        recipe=DescentRecipe(lr=0.1, epochs=1, batch_size=2),
+        generator=torch.Generator(),
+    )
+    # From zero weights Adam moves each weight by lr against the sign of its gradient.
+    torch.testing.assert_close(
+        head.weight, torch.tensor([[-0.1, 0.1], [0.1, -0.1]]).double(), atol=1e-6, rtol=0
+    )
+
+
+def test_descent_goes_along_with_relabelling_and_repeats() -> None:
+    codes, labels = problem()
+    recipe = DescentRecipe(epochs=3)
+
+    def trained(labels: Tensor, seed: int = 0) -> LinearHead:
+        generator = torch.Generator().manual_seed(seed)
+        return descend_linear_head(codes, labels, recipe=recipe, generator=generator)
+
+    assert torch.equal(trained(labels).weight, trained(labels).weight)
+    assert not torch.equal(trained(labels).weight, trained(labels, seed=1).weight)
+    order = torch.tensor([2, 0, 1])
+    moved = trained(order[labels])
+    torch.testing.assert_close(moved.weight[order], trained(labels).weight, atol=1e-9, rtol=0)
+
+
+def test_what_descent_refuses() -> None:
+    codes, labels = problem()
+    with pytest.raises(InputError, match="must be positive"):
+        descend_linear_head(
+            codes, labels, recipe=DescentRecipe(lr=0.0), generator=torch.Generator()
+        )
+
+
+# ------------------------------------------------------------------------------ layer normalisation
+
+
+def test_normalised_codes_are_those_of_layer_norm() -> None:
+    codes = 3 + torch.randn(9, 12, generator=torch.Generator().manual_seed(0)).double()
+    expected = torch.nn.functional.layer_norm(codes, (12,), eps=0.0)
+    torch.testing.assert_close(normalized(codes), expected, atol=1e-13, rtol=0)
+
+
+def test_normalisation_does_not_see_the_size_of_a_code() -> None:
+    codes = torch.randn(9, 12, generator=torch.Generator().manual_seed(0)).double()
+    sizes = torch.logspace(-8, 8, 9).double()[:, None]
+    torch.testing.assert_close(normalized(sizes * codes), normalized(codes), atol=1e-10, rtol=0)
+    assert normalized(torch.full((2, 3), 0.1)).abs().max() == 0
+    with pytest.raises(InputError, match="floating point"):
+        normalized(torch.zeros(2, 3, dtype=torch.int64))
