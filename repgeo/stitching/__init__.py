@@ -9,6 +9,7 @@ from repgeo.lazy import lazy_exports
 if TYPE_CHECKING:
     from repgeo.stitching.anchors import choose_anchors
     from repgeo.stitching.linear_head import LinearHead, fit_linear_head
+    from repgeo.stitching.persistence import h0_deaths
     from repgeo.stitching.projection import RelativeProjection
     from repgeo.stitching.similarity import cka
     from repgeo.stitching.translators import fit_affine, fit_orthogonal
@@ -36,6 +37,7 @@ __all__ = [
     "fit_affine",
     "fit_linear_head",
     "fit_orthogonal",
+    "h0_deaths",
 ]
 
 __getattr__, __dir__ = lazy_exports(
@@ -55,5 +57,6 @@ __getattr__, __dir__ = lazy_exports(
         "fit_affine": "repgeo.stitching.translators",
         "fit_linear_head": "repgeo.stitching.linear_head",
         "fit_orthogonal": "repgeo.stitching.translators",
+        "h0_deaths": "repgeo.stitching.persistence",
     },
 )
