@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from repgeo.stitching.anchors import choose_anchors
     from repgeo.stitching.linear_head import LinearHead, fit_linear_head
     from repgeo.stitching.persistence import h0_deaths
-    from repgeo.stitching.projection import RelativeProjection
+    from repgeo.stitching.projection import PRESETS, RelativeProjection
     from repgeo.stitching.similarity import cka
     from repgeo.stitching.translators import fit_affine, fit_orthogonal
     from repgeo.stitching.translators.inverse_relative import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from repgeo.stitching.translators.translator import Translator
 
 __all__ = [
+    "PRESETS",
     "TRANSLATORS",
     "InverseRelativeProjection",
     "InverseRelativeTranslator",
@@ -49,6 +50,7 @@ __getattr__, __dir__ = lazy_exports(
         "LinearHead": "repgeo.stitching.linear_head",
         "OrthogonalTranslator": "repgeo.stitching.translators.orthogonal",
         "PolarTranslator": "repgeo.stitching.translators.orthogonal",
+        "PRESETS": "repgeo.stitching.projection",
         "RelativeProjection": "repgeo.stitching.projection",
         "TRANSLATORS": "repgeo.stitching.translators.named",
         "Translator": "repgeo.stitching.translators.translator",

@@ -1,0 +1,167 @@
+"""Similarities of many codes to a few anchors, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repgeo.errors import InputError
+
+__all__ = [
+    "DISTANCES",
+    "SIMILARITIES",
+    "SimilarityName",
+    "anchor_similarities",
+    "as_codes",
+    "require_finite",
+    "unit_rows",
+]
+
+SimilarityName: TypeAlias = Literal["cosine", "euclidean", "l1", "linf", "inner"]
+
+SIMILARITIES: Final[tuple[str, ...]] = get_args(SimilarityName)
+
+#: The similarities that are distances with a minus, and the order of their norm.
+DISTANCES: Final = {"euclidean": 2.0, "l1": 1.0, "linf": float("inf")}
+
+_ROWS = 512  # of a block on the CPU: what is done to it stays in the cache
+_ENTRIES = 1 << 25  # of a block on other devices, codes and similarities together
+_PADDING = 64  # batches are padded to multiples of it: products then keep their bits
+
+Rows: TypeAlias = Callable[[Tensor], Tensor]
+
+
+def as_codes(codes: Tensor | np.ndarray, what: str) -> Tensor:
+    """Codes `(n, features)` as a tensor that shares their memory; not yet known to be finite.
+
+    Raises
+    ------
+    InputError
+        If they are no tensor or array, not two-dimensional, or not floating point.
+    """
+    tensor = torch.from_numpy(codes) if isinstance(codes, np.ndarray) else codes
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"{what} must be a tensor or an array, got {type(codes).__name__}.")
+    if tensor.ndim != 2 or tensor.shape[1] == 0:
+        raise InputError(f"{what} must have the shape (n, features), got {tuple(tensor.shape)}.")
+    if not tensor.is_floating_point():
+        raise InputError(f"{what} must be floating point, got {tensor.dtype}.")
+    return tensor
+
+
+def require_finite(codes: Tensor, what: str) -> None:
+    """Raise `InputError` where codes hold NaN or infinite values."""
+    if codes.numel() and not all(
+        bool(torch.isfinite(end)) for end in torch.aminmax(codes.detach())
+    ):
+        raise InputError(f"{what} hold NaN or infinite values.")
+
+
+def unit_rows(rows: Tensor, floor: float = 0.0) -> Tensor:
+    """Each row `(n, features)` divided by its Euclidean norm; zero where that is at most `floor`.
+
+    Examples
+    --------
+    >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)  # (n, 1)
+    nothing = norm <= floor
+    extreme = ~((norm > 1e-140) & (norm < 1e140))
+    if bool(extreme.any()) and rows.shape[1]:
+        # Squares of very small or very large entries leave the range: those rows are divided by
+        # their largest entry first.
+        largest = rows.detach().abs().amax(dim=1, keepdim=True)
+        factor = torch.where(extreme & (largest > 0), largest, 1.0)
+        rows = rows / factor
+        norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        nothing = norm * factor <= floor
+    return rows * torch.where(nothing, 0.0, 1.0 / torch.where(nothing, 1.0, norm))
+
+
+def anchor_similarities(
+    codes: Tensor, anchors: Tensor, transformed: Rows, similarity: SimilarityName, *, unit: bool
+) -> Tensor:
+    """The similarities `(n, anchors)` of codes to anchors, in the dtype of the codes.
+
+    Parameters
+    ----------
+    codes
+        `(n, features)`, as they came.
+    anchors
+        `(anchors, r)`, float64, transformed already.
+    transformed
+        Takes some rows of the codes to `(rows, r)`, float64.
+    similarity
+        See `RelativeProjection`.
+    unit
+        Whether transformed codes and anchors have norm 1 (or 0).
+
+    Raises
+    ------
+    InputError
+        If a code is NaN or infinite.
+
+    Notes
+    -----
+    Only a block of codes at a time is held in float64. Distances and products are computed in
+    float64, but for products of unit vectors of codes of lower precision: these are rounded to
+    float32 and multiplied in it, which is off by at most (r + 2) 2^-24 before the result is
+    rounded to the dtype of the codes, and usually by less than 2^-22.
+
+    Where gradients are wanted everything is computed in float64 at once.
+    """
+    anchors = anchors.to(codes.device)
+    if torch.is_grad_enabled() and (codes.requires_grad or anchors.requires_grad):
+        require_finite(codes, "Codes")
+        found = _similarities(transformed(codes), anchors, similarity, unit=unit)
+        return found.to(codes.dtype)
+    with torch.no_grad():
+        if unit and similarity not in DISTANCES and codes.dtype != torch.float64:
+            anchors = anchors.float()
+        found = codes.new_empty(len(codes), len(anchors))
+        rows = _block_rows(codes, anchors)
+        for block, out in zip(torch.split(codes, rows), torch.split(found, rows), strict=True):
+            require_finite(block, "Codes")
+            made = transformed(block).to(anchors.dtype)
+            if len(block) % _PADDING == 0 and out.dtype == anchors.dtype:
+                _similarities(made, anchors, similarity, unit=unit, out=out)
+            else:
+                short = -len(block) % _PADDING
+                made = torch.nn.functional.pad(made, (0, 0, 0, short))
+                out.copy_(_similarities(made, anchors, similarity, unit=unit)[: len(block)])
+    return found
+
+
+def _similarities(
+    codes: Tensor,
+    anchors: Tensor,
+    similarity: SimilarityName,
+    *,
+    unit: bool,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Similarities of transformed codes and anchors of one dtype; into `out` where it is given."""
+    if similarity in DISTANCES:
+        # The exact mode: through products, distances of near points lose half their digits.
+        exact = "donot_use_mm_for_euclid_dist"
+        gaps = torch.cdist(codes, anchors, p=DISTANCES[similarity], compute_mode=exact)
+        return -gaps if out is None else torch.neg(gaps, out=out)
+    if out is None:
+        products = codes @ anchors.T
+        return products.clamp(-1.0, 1.0) if unit else products
+    torch.mm(codes, anchors.T, out=out)
+    return out.clamp_(-1.0, 1.0) if unit else out
+
+
+def _block_rows(codes: Tensor, anchors: Tensor) -> int:
+    """How many rows a block has: a multiple of 64, whatever the number of codes."""
+    if codes.device.type == "cpu":
+        return _ROWS
+    rows = _ENTRIES // (codes.shape[1] + len(anchors))
+    return max(_PADDING, rows - rows % _PADDING)
