@@ -220,7 +220,11 @@ class RelativeProjection:
             found |= {"orthogonal", "scaling", "diagonal", "invertible"}
         if turns and not self.scale:
             found.add("orthogonal")
-        running = self.stats == "ema"  # its start, mean 0 and variance 1, does not go along
+        running = (
+            self.stats == "ema"
+        )  # its start, mean 0 and variance 1, goes along with turns only
+        if running and self.whiten and not self.ridge and turns:
+            found.add("orthogonal")  # whatever was scaled before, whitening undoes it
         if self.scale and not running:
             found |= {"diagonal", "scaling"}
         if (self.whiten and not running) or (self.l2 and not (running and self._stretches)):
