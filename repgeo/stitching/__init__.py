@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from repgeo.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from repgeo.stitching.anchors import choose_anchors
+    from repgeo.stitching.anchors.bootstrap import AnchorBootstrap, GrownAnchors
+    from repgeo.stitching.anchors.choice import choose_anchors
+    from repgeo.stitching.anchors.parallel import parallel_anchors
     from repgeo.stitching.linear_head import LinearHead, fit_linear_head
     from repgeo.stitching.persistence import h0_deaths
     from repgeo.stitching.projection import PRESETS, RelativeProjection
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "PRESETS",
     "TRANSLATORS",
+    "AnchorBootstrap",
+    "GrownAnchors",
     "InverseRelativeProjection",
     "InverseRelativeTranslator",
     "LeastSquaresTranslator",
@@ -39,11 +43,14 @@ __all__ = [
     "fit_linear_head",
     "fit_orthogonal",
     "h0_deaths",
+    "parallel_anchors",
 ]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
+        "AnchorBootstrap": "repgeo.stitching.anchors.bootstrap",
+        "GrownAnchors": "repgeo.stitching.anchors.bootstrap",
         "InverseRelativeProjection": "repgeo.stitching.translators.inverse_relative",
         "InverseRelativeTranslator": "repgeo.stitching.translators.inverse_relative",
         "LeastSquaresTranslator": "repgeo.stitching.translators.least_squares",
@@ -54,11 +61,12 @@ __getattr__, __dir__ = lazy_exports(
         "RelativeProjection": "repgeo.stitching.projection",
         "TRANSLATORS": "repgeo.stitching.translators.named",
         "Translator": "repgeo.stitching.translators.translator",
-        "choose_anchors": "repgeo.stitching.anchors",
+        "choose_anchors": "repgeo.stitching.anchors.choice",
         "cka": "repgeo.stitching.similarity",
         "fit_affine": "repgeo.stitching.translators",
         "fit_linear_head": "repgeo.stitching.linear_head",
         "fit_orthogonal": "repgeo.stitching.translators",
+        "parallel_anchors": "repgeo.stitching.anchors.parallel",
         "h0_deaths": "repgeo.stitching.persistence",
     },
 )

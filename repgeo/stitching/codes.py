@@ -10,7 +10,7 @@ from torch import Tensor
 
 from repgeo.errors import InputError
 
-__all__ = ["Codes", "as_codes", "like_codes"]
+__all__ = ["Codes", "as_codes", "directions", "like_codes"]
 
 #: A tensor or an array; what comes in as the one comes out as the same.
 Codes = TypeVar("Codes", Tensor, np.ndarray)
@@ -71,3 +71,19 @@ def like_codes(result: Tensor, codes: Codes) -> Codes:
     if isinstance(codes, Tensor):
         return result.to(codes.dtype)
     return result.detach().cpu().numpy().astype(codes.dtype, copy=False)
+
+
+def directions(codes: Tensor) -> Tensor:
+    """Rows over their norms, `(n, features)`; a row of zeros stays zero.
+
+    Examples
+    --------
+    >>> directions(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    # First by the largest entry: squares of very small or very large codes leave the range.
+    largest = codes.abs().amax(dim=1, keepdim=True)
+    scaled = codes / torch.where(largest == 0, 1.0, largest)
+    norm = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    return scaled / torch.where(norm == 0, 1.0, norm)

@@ -13,7 +13,7 @@ from repgeo.stitching import (
     PolarTranslator,
     RelativeProjection,
 )
-from repgeo.stitching.translators.inverse_relative import directions
+from repgeo.stitching.codes import directions
 
 
 def normal(*shape: int, seed: int) -> Tensor:

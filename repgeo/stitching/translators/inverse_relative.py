@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from repgeo.errors import InputError, nearest
-from repgeo.stitching.codes import Codes, as_codes, like_codes
+from repgeo.stitching.codes import Codes, as_codes, directions, like_codes
 from repgeo.stitching.translators.least_squares import mean_or_zero
 from repgeo.stitching.translators.translator import Paired, Translator
 
@@ -232,19 +232,3 @@ class InverseRelativeTranslator(Translator):
         if self.norm == "kept" and self.source_norm_ > 0:
             size = size * torch.linalg.vector_norm(centred, dim=1, keepdim=True) / self.source_norm_
         return size * turned + self.target_.mean_.to(device)
-
-
-def directions(codes: Tensor) -> Tensor:
-    """Rows over their norms, `(n, features)`; a row of zeros stays zero.
-
-    Examples
-    --------
-    >>> directions(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor([[0.6000, 0.8000],
-            [0.0000, 0.0000]])
-    """
-    # First by the largest entry: squares of very small or very large codes leave the range.
-    largest = codes.abs().amax(dim=1, keepdim=True)
-    scaled = codes / torch.where(largest == 0, 1.0, largest)
-    norm = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
-    return scaled / torch.where(norm == 0, 1.0, norm)
