@@ -25,6 +25,11 @@ _MODELS: Final[dict[str, _Entry]] = {
     ),
     "ridge": ("repgeo.models.ridge:ridge", "A fixed direction and a (leaky) ReLU", ("baseline",)),
     "resnet": ("repgeo.models.resnet:resnet", "Residual network with BatchNorm", ("net",)),
+    "batch_norm_mlp": (
+        "repgeo.models.batch_norm_mlp:batch_norm_mlp",
+        "Multi-layer perceptron with batch-normalised codes",
+        ("net",),
+    ),
     "relative_mlp": (
         "repgeo.models.relative:relative_mlp",
         "Multi-layer perceptron with a head on relative coordinates",
@@ -34,6 +39,16 @@ _MODELS: Final[dict[str, _Entry]] = {
         "repgeo.models.intertwined:intertwined_mlp",
         "Twin of mlp with its last hidden layer permuted and rescaled",
         ("net", "stitching"),
+    ),
+    "variational_autoencoder": (
+        "repgeo.models.variational:variational_autoencoder",
+        "Variational autoencoder with hyperbolic or Euclidean latents",
+        ("net", "hyperbolic"),
+    ),
+    "poincare_embedding": (
+        "repgeo.models.poincare_embedding:poincare_embedding",
+        "A table of points of the Poincaré ball",
+        ("hyperbolic",),
     ),
     "identity": ("repgeo.models.baselines:identity", "Codes that are the data", ("baseline",)),
     "constant": ("repgeo.models.baselines:constant", "The same output for all", ("baseline",)),
@@ -46,6 +61,21 @@ _DATASETS: Final[dict[str, _Entry]] = {
     "xor": ("repgeo.datasets.planar:xor", "Two classes in four blobs", ("synthetic",)),
     "ideal_gas": ("repgeo.datasets.gas:ideal_gas", "Temperature of an ideal gas", ("synthetic",)),
     "points": ("repgeo.datasets.points:points", "Points written in the task", ("synthetic",)),
+    "binary_tree": (
+        "repgeo.datasets.trees:binary_tree",
+        "Nodes of a binary tree as bits, with flipped copies",
+        ("synthetic", "hierarchy"),
+    ),
+    "single_cell": (
+        "repgeo.datasets.single_cell:single_cell",
+        "Cells in the Poincaré disk, with their types",
+        ("hyperbolic",),
+    ),
+    "wordnet": (
+        "repgeo.datasets.hierarchies:wordnet",
+        "Pairs of WordNet's closure, with distances",
+        ("hierarchy",),
+    ),
     "mnist": ("repgeo.datasets.archives:mnist", "MNIST, 28x28 digits", ("images",)),
     "fashion_mnist": ("repgeo.datasets.archives:fashion_mnist", "Fashion-MNIST", ("images",)),
     "cifar10": ("repgeo.datasets.archives:cifar10", "CIFAR-10, 32x32 colour", ("images",)),
@@ -57,10 +87,30 @@ _OBJECTIVES: Final[dict[str, _Entry]] = {
         "Cross-entropy of the outputs against the labels",
         ("classification",),
     ),
+    "densification": (
+        "repgeo.objectives.densification:Densification",
+        "Cross-entropy, and death times of classes pulled towards a scale",
+        ("classification", "stitching"),
+    ),
+    "relative_densification": (
+        "repgeo.objectives.densification:RelativeDensification",
+        "Densification before and after coordinates relative to training samples",
+        ("classification", "stitching"),
+    ),
     "relative_cross_entropy": (
         "repgeo.objectives.relative_cross_entropy:RelativeCrossEntropy",
         "Cross-entropy on coordinates relative to training samples",
         ("classification", "stitching"),
+    ),
+    "evidence_lower_bound": (
+        "repgeo.objectives.evidence_lower_bound:EvidenceLowerBound",
+        "Negative evidence lower bound of binary inputs",
+        ("autoencoder",),
+    ),
+    "poincare_pairs": (
+        "repgeo.objectives.poincare_pairs:PoincarePairs",
+        "Pairs of a hierarchy against random ones, in the Poincaré ball",
+        ("hyperbolic",),
     ),
     "mean_squared_error": (
         "repgeo.objectives.mean_squared_error:MeanSquaredError",
@@ -100,6 +150,11 @@ _PROBES: Final[dict[str, _Entry]] = {
         "repgeo.probes.cross_walk:CrossWalk",
         "Walks from test points across classes, to the answer of another",
         ("geometry", "output"),
+    ),
+    "tree_likeness": (
+        "repgeo.probes.tree_likeness:TreeLikeness",
+        "Latent against tree distances, and Gromov's hyperbolicity",
+        ("hyperbolic",),
     ),
     "equivariance_error": (
         "repgeo.probes.equivariance_error:EquivarianceError",
