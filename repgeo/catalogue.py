@@ -30,6 +30,11 @@ _MODELS: Final[dict[str, _Entry]] = {
         "Multi-layer perceptron with batch-normalised codes",
         ("net",),
     ),
+    "batch_norm_mlp": (
+        "repgeo.models.batch_norm_mlp:batch_norm_mlp",
+        "Multi-layer perceptron with batch-normalised codes",
+        ("net",),
+    ),
     "relative_mlp": (
         "repgeo.models.relative:relative_mlp",
         "Multi-layer perceptron with a head on relative coordinates",
@@ -86,6 +91,16 @@ _OBJECTIVES: Final[dict[str, _Entry]] = {
         "repgeo.objectives.cross_entropy:CrossEntropy",
         "Cross-entropy of the outputs against the labels",
         ("classification",),
+    ),
+    "densification": (
+        "repgeo.objectives.densification:Densification",
+        "Cross-entropy, and death times of classes pulled towards a scale",
+        ("classification", "stitching"),
+    ),
+    "relative_densification": (
+        "repgeo.objectives.densification:RelativeDensification",
+        "Densification before and after coordinates relative to training samples",
+        ("classification", "stitching"),
     ),
     "densification": (
         "repgeo.objectives.densification:Densification",

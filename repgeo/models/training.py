@@ -322,10 +322,11 @@ class _Loop:
         factor = rate_factor(self._recipe, self._step, self._total)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
+        objective = self._objective.at(self._step / self._total)
         self._step += 1
         where = f"at epoch {epoch}, step {self._step}"
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._objective.loss(self._module, batch, self._generator)
+        loss = objective.loss(self._module, batch, self._generator)
         value = self._checked(loss, where)
         loss.backward()  # type: ignore[no-untyped-call]
         # It also gives the norm, one number that is finite only if all gradients are.
@@ -334,7 +335,7 @@ class _Loop:
         if not math.isfinite(float(norm)):
             raise TrainingError(f"The gradient is not finite {where}. {_REMEDY}")
         self._optimizer.step()
-        self._objective.after_step(self._module)
+        objective.after_step(self._module)
         return value
 
     def _checked(self, loss: Any, where: str) -> float:

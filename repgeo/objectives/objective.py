@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -97,6 +97,14 @@ class Objective(BaseModel):
             A CPU generator for noise, augmentations, negatives.
         """
         raise NotImplementedError(f"{type(self).__qualname__} does not define loss().")
+
+    def at(self, progress: float) -> Self:
+        """The objective at a finished share of the training, 0 <= progress < 1.
+
+        For terms whose weight changes on the way: return a copy with other fields
+        (`self.model_copy(update=...)`); an objective is frozen and counts no updates itself.
+        """
+        return self
 
     def after_step(self, model: nn.Module) -> None:
         """Called after each update: project weights, move a target network, ... (nothing here)."""

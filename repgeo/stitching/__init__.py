@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from repgeo.stitching.anchors.bootstrap import AnchorBootstrap, GrownAnchors
     from repgeo.stitching.anchors.choice import choose_anchors
     from repgeo.stitching.anchors.parallel import parallel_anchors
+    from repgeo.stitching.death_times import beta_candidates, overlap_coefficient
+    from repgeo.stitching.densification import densification_loss
     from repgeo.stitching.linear_head import LinearHead, fit_linear_head
     from repgeo.stitching.persistence import h0_deaths
     from repgeo.stitching.projection import PRESETS, RelativeProjection
@@ -37,12 +39,15 @@ __all__ = [
     "PolarTranslator",
     "RelativeProjection",
     "Translator",
+    "beta_candidates",
     "choose_anchors",
     "cka",
+    "densification_loss",
     "fit_affine",
     "fit_linear_head",
     "fit_orthogonal",
     "h0_deaths",
+    "overlap_coefficient",
     "parallel_anchors",
 ]
 
@@ -61,12 +66,15 @@ __getattr__, __dir__ = lazy_exports(
         "RelativeProjection": "repgeo.stitching.projection",
         "TRANSLATORS": "repgeo.stitching.translators.named",
         "Translator": "repgeo.stitching.translators.translator",
+        "beta_candidates": "repgeo.stitching.death_times",
         "choose_anchors": "repgeo.stitching.anchors.choice",
         "cka": "repgeo.stitching.similarity",
         "fit_affine": "repgeo.stitching.translators",
         "fit_linear_head": "repgeo.stitching.linear_head",
         "fit_orthogonal": "repgeo.stitching.translators",
         "parallel_anchors": "repgeo.stitching.anchors.parallel",
+        "densification_loss": "repgeo.stitching.densification",
         "h0_deaths": "repgeo.stitching.persistence",
+        "overlap_coefficient": "repgeo.stitching.death_times",
     },
 )
