@@ -112,7 +112,10 @@ def anchor_similarities(
     Only a block of codes at a time is held in float64. Distances and products are computed in
     float64, but for products of unit vectors of codes of lower precision: these are rounded to
     float32 and multiplied in it, which is off by at most (r + 2) 2^-24 before the result is
-    rounded to the dtype of the codes, and usually by less than 2^-22.
+    rounded to the dtype of the codes.
+
+    Blocks have the same number of rows whatever the number of codes, and the last one is padded to
+    a multiple of 64 rows: on a CPU no bit of a row depends on how many others there are.
 
     Where gradients are wanted everything is computed in float64 at once.
     """
@@ -128,13 +131,13 @@ def anchor_similarities(
         rows = _block_rows(codes, anchors)
         for block, out in zip(torch.split(codes, rows), torch.split(found, rows), strict=True):
             require_finite(block, "Codes")
-            made = transformed(block).to(anchors.dtype)
-            if len(block) % _PADDING == 0 and out.dtype == anchors.dtype:
-                _similarities(made, anchors, similarity, unit=unit, out=out)
-            else:
-                short = -len(block) % _PADDING
-                made = torch.nn.functional.pad(made, (0, 0, 0, short))
+            short = -len(block) % _PADDING
+            made = transformed(torch.nn.functional.pad(block, (0, 0, 0, short)) if short else block)
+            made = made.to(anchors.dtype)
+            if short or out.dtype != anchors.dtype:
                 out.copy_(_similarities(made, anchors, similarity, unit=unit)[: len(block)])
+            else:
+                _similarities(made, anchors, similarity, unit=unit, out=out)
     return found
 
 
