@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING
 from repgeo.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from repgeo.groups.discovery import (
+        Discovery,
+        candidate_dimensions,
+        discover_group,
+        pair_moments,
+        table_of_commutant,
+    )
     from repgeo.groups.families import (
         alternating,
         cyclic,
@@ -20,7 +27,17 @@ if TYPE_CHECKING:
         semidirect_product,
         symmetric,
     )
-    from repgeo.groups.finite_group import FiniteGroup, from_table
+    from repgeo.groups.finite_group import (
+        FiniteGroup,
+        from_table,
+    )
+    from repgeo.groups.fourier import (
+        FourierCoefficients,
+        bispectrum,
+        fourier_transform,
+        inverse_fourier_transform,
+        power_spectrum,
+    )
     from repgeo.groups.image_actions import (
         IMAGE_TRANSFORMATIONS,
         ImageAction,
@@ -30,56 +47,182 @@ if TYPE_CHECKING:
         quarter_turns,
         zero_filled_shifts,
     )
-    from repgeo.groups.isomorphism import find_isomorphism, identify_group
+    from repgeo.groups.irreducible import (
+        Irrep,
+        character_table,
+        irreps,
+        numerical_irreps,
+    )
+    from repgeo.groups.isomorphism import (
+        find_isomorphism,
+        identify_group,
+    )
+    from repgeo.groups.isotypic import (
+        Component,
+        FourierScore,
+        InvariancePurity,
+        SharedSubspace,
+        fourier_score,
+        invariance_purity,
+        isotypic_components,
+        principal_angles,
+    )
+    from repgeo.groups.recovery import (
+        Certificate,
+        Recovery,
+        associativity_rate,
+        certify,
+        decode_table,
+        homomorphism_error,
+        latin_rate,
+        recover_table,
+    )
+    from repgeo.groups.spectral_invariance import (
+        expected_invariance_loss,
+        pairs_invariance_loss,
+        spectral_outputs,
+        spectral_regulariser,
+    )
 
-_EXPORTS = {
-    "FiniteGroup": "repgeo.groups.finite_group",
-    "IMAGE_TRANSFORMATIONS": "repgeo.groups.image_actions",
-    "ImageAction": "repgeo.groups.image_actions",
-    "actions_on_images": "repgeo.groups.image_actions",
-    "alternating": "repgeo.groups.families",
-    "circular_shifts": "repgeo.groups.image_actions",
-    "cyclic": "repgeo.groups.families",
-    "dicyclic": "repgeo.groups.families",
-    "dihedral": "repgeo.groups.families",
-    "direct_product": "repgeo.groups.families",
-    "find_isomorphism": "repgeo.groups.isomorphism",
-    "flips": "repgeo.groups.image_actions",
-    "from_permutations": "repgeo.groups.families",
-    "from_table": "repgeo.groups.finite_group",
-    "identify_group": "repgeo.groups.isomorphism",
-    "named_group": "repgeo.groups.families",
-    "quarter_turns": "repgeo.groups.image_actions",
-    "quaternion": "repgeo.groups.families",
-    "rotation_group": "repgeo.groups.families",
-    "semidirect_product": "repgeo.groups.families",
-    "symmetric": "repgeo.groups.families",
-    "zero_filled_shifts": "repgeo.groups.image_actions",
+_MODULES = {
+    "discovery": (
+        "Discovery",
+        "candidate_dimensions",
+        "discover_group",
+        "pair_moments",
+        "table_of_commutant",
+    ),
+    "families": (
+        "alternating",
+        "cyclic",
+        "dicyclic",
+        "dihedral",
+        "direct_product",
+        "from_permutations",
+        "named_group",
+        "quaternion",
+        "rotation_group",
+        "semidirect_product",
+        "symmetric",
+    ),
+    "finite_group": (
+        "FiniteGroup",
+        "from_table",
+    ),
+    "fourier": (
+        "FourierCoefficients",
+        "bispectrum",
+        "fourier_transform",
+        "inverse_fourier_transform",
+        "power_spectrum",
+    ),
+    "isotypic": (
+        "Component",
+        "FourierScore",
+        "InvariancePurity",
+        "SharedSubspace",
+        "fourier_score",
+        "invariance_purity",
+        "isotypic_components",
+        "principal_angles",
+    ),
+    "image_actions": (
+        "IMAGE_TRANSFORMATIONS",
+        "ImageAction",
+        "actions_on_images",
+        "circular_shifts",
+        "flips",
+        "quarter_turns",
+        "zero_filled_shifts",
+    ),
+    "irreducible": (
+        "Irrep",
+        "character_table",
+        "irreps",
+        "numerical_irreps",
+    ),
+    "isomorphism": (
+        "find_isomorphism",
+        "identify_group",
+    ),
+    "recovery": (
+        "Certificate",
+        "Recovery",
+        "associativity_rate",
+        "certify",
+        "decode_table",
+        "homomorphism_error",
+        "latin_rate",
+        "recover_table",
+    ),
+    "spectral_invariance": (
+        "expected_invariance_loss",
+        "pairs_invariance_loss",
+        "spectral_outputs",
+        "spectral_regulariser",
+    ),
 }
 
 __all__ = [
     "IMAGE_TRANSFORMATIONS",
+    "Certificate",
+    "Component",
+    "Discovery",
     "FiniteGroup",
+    "FourierCoefficients",
+    "FourierScore",
     "ImageAction",
+    "InvariancePurity",
+    "Irrep",
+    "Recovery",
+    "SharedSubspace",
     "actions_on_images",
     "alternating",
+    "associativity_rate",
+    "bispectrum",
+    "candidate_dimensions",
+    "certify",
+    "character_table",
     "circular_shifts",
     "cyclic",
+    "decode_table",
     "dicyclic",
     "dihedral",
     "direct_product",
+    "discover_group",
+    "expected_invariance_loss",
     "find_isomorphism",
     "flips",
+    "fourier_score",
+    "fourier_transform",
     "from_permutations",
     "from_table",
+    "homomorphism_error",
     "identify_group",
+    "invariance_purity",
+    "inverse_fourier_transform",
+    "irreps",
+    "isotypic_components",
+    "latin_rate",
     "named_group",
+    "numerical_irreps",
+    "pair_moments",
+    "pairs_invariance_loss",
+    "power_spectrum",
+    "principal_angles",
     "quarter_turns",
     "quaternion",
+    "recover_table",
     "rotation_group",
     "semidirect_product",
+    "spectral_outputs",
+    "spectral_regulariser",
     "symmetric",
+    "table_of_commutant",
     "zero_filled_shifts",
 ]
 
-__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {name: f"repgeo.groups.{module}" for module, names in _MODULES.items() for name in names},
+)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from repgeo.errors import InputError
+
+if TYPE_CHECKING:
+    from repgeo.groups.irreducible import Irrep
 
 __all__ = ["FiniteGroup", "Structure", "from_table", "generated_by"]
 
@@ -138,7 +141,8 @@ class FiniteGroup:
         conjugates = self.table[self.table[elements[None, :], elements[:, None]], self.inverses]
         smallest = conjugates.min(axis=1)
         smallest[smallest == smallest[self.identity]] = -1  # the class of the identity comes first
-        return np.unique(smallest, return_inverse=True)[1]
+        numbers: Indices = np.unique(smallest, return_inverse=True)[1]
+        return numbers
 
     @cached_property
     def conjugacy_classes(self) -> tuple[tuple[int, ...], ...]:
@@ -168,7 +172,15 @@ class FiniteGroup:
     @cached_property
     def quotients(self) -> Indices:
         """`quotients[g, h]` = g^-1 h, `(n, n)`."""
-        return self.table[self.inverses]
+        quotients: Indices = self.table[self.inverses]
+        return quotients
+
+    @cached_property
+    def irreps(self) -> tuple[Irrep, ...]:
+        """The irreducible representations, computed once; see `repgeo.groups.irreps`."""
+        from repgeo.groups.irreducible import compute_irreps
+
+        return compute_irreps(self)
 
     def isomorphic_to(self, other: FiniteGroup) -> Mapping[int, int] | None:
         """An isomorphism to another group, element -> element, or None if there is none.
