@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         svcca,
         topology_divergence,
     )
+    from repgeo.stitching.stitching_layer import StitchingLayer, stitching_penalty
     from repgeo.stitching.translators import fit_affine, fit_orthogonal
     from repgeo.stitching.translators.inverse_relative import (
         InverseRelativeProjection,
@@ -61,6 +62,7 @@ __all__ = [
     "ProductProjection",
     "RelativeProjection",
     "Retrieval",
+    "StitchingLayer",
     "Translator",
     "angular_distance",
     "beta_candidates",
@@ -88,6 +90,7 @@ __all__ = [
     "retrieve",
     "rsa",
     "second_order_cosine",
+    "stitching_penalty",
     "svcca",
     "topology_divergence",
 ]
@@ -106,6 +109,8 @@ __getattr__, __dir__ = lazy_exports(
         "PRESETS": "repgeo.stitching.projection",
         "ProductProjection": "repgeo.stitching.products",
         "RelativeProjection": "repgeo.stitching.projection",
+        "StitchingLayer": "repgeo.stitching.stitching_layer",
+        "stitching_penalty": "repgeo.stitching.stitching_layer",
         "TRANSLATORS": "repgeo.stitching.translators.named",
         "Translator": "repgeo.stitching.translators.translator",
         "beta_candidates": "repgeo.stitching.death_times",

@@ -47,7 +47,8 @@ def greedy_volume(points: Tensor, *, count: int) -> Tensor:
     Notes
     -----
     O(n d) per point up to the rank, O(n rank) per further point, in float64. Sources:
-    Businger and Golub 1965, Numerische Mathematik 7; Gu and Eisenstat 1996.
+    Businger and Golub 1965, Numerische Mathematik 7; Wynn 1970, Annals of Mathematical
+    Statistics 41.
 
     Examples
     --------
