@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.stats import rankdata
-from torch import Tensor
 
 from repgeo.datasets.dataset import Dataset, Split
 from repgeo.errors import InputError
-from repgeo.hyperbolic.distances import distance_matrix
 from repgeo.hyperbolic.tree_likeness import gromov_delta
 from repgeo.probes.context import Context
+from repgeo.probes.latent_distances import CodeSpace, latent_distances, tree_correlations
 from repgeo.probes.metric import Metric
 from repgeo.probes.probe import Case, Probe
 from repgeo.probes.reading import Reading
 from repgeo.probes.subject import Subject
 
-__all__ = ["CodeSpace", "TreeLikeness"]
-
-CodeSpace: TypeAlias = Literal["euclidean", "poincare", "klein", "lorentz", "tangent"]
+__all__ = ["TreeLikeness"]
 
 
 class TreeLikeness(Probe):
@@ -114,11 +110,13 @@ class TreeLikeness(Probe):
         n = len(codes)
         if n < 3:
             raise InputError(f"{self.name} needs at least three samples, got {n}.")
-        distances = self._distances(codes)
+        distances = latent_distances(codes, self.space, self.curvature)
         if not distances.max() > 0:
             raise InputError(f"All codes of {subject.label!r} are the same: there is no distance.")
         if self.tree in data.test.arrays:
-            yield from self._correlations(distances, data.test)
+            pearson, spearman = tree_correlations(distances, data.test, self.tree)
+            yield Reading("pearson", pearson)
+            yield Reading("spearman", spearman)
         count = min(n, self.points)
         order = torch.argsort(data.test.ids, stable=True)
         order = order[torch.randperm(n, generator=context.shared("gromov points"))]
@@ -127,34 +125,6 @@ class TreeLikeness(Probe):
         delta = gromov_delta(among, bases=np.arange(min(self.bases, count)))
         yield Reading("delta", delta)
         yield Reading("relative_delta", 2 * delta / float(among.max()))
-
-    def _distances(self, codes: Tensor) -> np.ndarray:
-        wide = codes.detach().cpu().double()
-        if self.space == "euclidean":
-            exact = "donot_use_mm_for_euclid_dist"
-            return torch.cdist(wide, wide, compute_mode=exact).numpy()
-        return (
-            distance_matrix(
-                codes.detach().cpu(),
-                codes.detach().cpu(),
-                model=self.space,
-                curvature=self.curvature,
-            )
-            .double()
-            .numpy()
-        )
-
-    def _correlations(self, distances: np.ndarray, split: Split) -> Iterable[Reading]:
-        n, tree, ids = len(distances), split.arrays[self.tree], split.ids.cpu()
-        if not isinstance(tree, Tensor) or tree.ndim != 2 or int(ids.max()) >= tree.shape[1]:
-            raise InputError(
-                f"The array {self.tree!r} should hold the distances of the {n} test samples to the "
-                "nodes with the ids 0, 1, ..., as (samples, nodes)."
-            )
-        above = np.triu_indices(n, 1)
-        pair = distances[above], tree.cpu().double()[:, ids].numpy()[above]
-        yield Reading("pearson", _correlation(*pair))
-        yield Reading("spearman", _correlation(*map(_ranks, pair)))
 
     def oracles(self) -> Iterable[Case]:
         """A line, which is a tree; and a square, whose products are known."""
@@ -177,15 +147,3 @@ class TreeLikeness(Probe):
             {"delta": root - 1, "relative_delta": 2 - root},
             1e-12,
         )
-
-
-def _ranks(distances: np.ndarray) -> np.ndarray:
-    """Mean ranks; distances that differ by a billionth of the largest, by rounding, are ties."""
-    ranks: np.ndarray = rankdata(np.round(distances / distances.max() * 1e9))
-    return ranks
-
-
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    if not np.ptp(first) > 0 or not np.ptp(second) > 0:
-        raise InputError("A correlation needs distances that differ: one side's are all the same.")
-    return float(np.corrcoef(first, second)[0, 1])
