@@ -176,6 +176,11 @@ _PROBES: Final[dict[str, _Entry]] = {
         "Change of outputs and codes under rotations, flips and shifts",
         ("equivariance",),
     ),
+    "topology": (
+        "repgeo.probes.topology:Topology",
+        "Death times of classes in a representation, and loops",
+        ("geometry",),
+    ),
     "relative_stitching": (
         "repgeo.probes.relative_stitching:RelativeStitching",
         "Encoder of one model, head of another, zero-shot",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from repgeo.probes.scalar_curvature import ScalarCurvature
     from repgeo.probes.similarity import Similarity
     from repgeo.probes.subject import Subject
+    from repgeo.probes.topology import Topology
     from repgeo.probes.volume_slice import VolumeSlice
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Side",
     "Similarity",
     "Subject",
+    "Topology",
     "VolumeSlice",
 ]
 
@@ -62,6 +64,7 @@ __getattr__, __dir__ = lazy_exports(
         "Side": "repgeo.probes.probe",
         "Similarity": "repgeo.probes.similarity",
         "Subject": "repgeo.probes.subject",
+        "Topology": "repgeo.probes.topology",
         "VolumeSlice": "repgeo.probes.volume_slice",
     },
 )
