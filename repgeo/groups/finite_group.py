@@ -119,7 +119,8 @@ class FiniteGroup:
     @cached_property
     def inverses(self) -> Indices:
         """g^-1 for each g, `(n,)`."""
-        return np.argmax(self.table == self.identity, axis=1)
+        inverses: Indices = np.argmax(self.table == self.identity, axis=1)
+        return inverses
 
     @cached_property
     def element_orders(self) -> Indices:

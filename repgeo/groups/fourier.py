@@ -262,7 +262,8 @@ def _forward(x: Tensor, group: FiniteGroup) -> tuple[Tensor, ...]:
 def _backward(stacks: Sequence[Tensor], group: FiniteGroup) -> Tensor:
     made = group.structure
     if made is not None and made.family == "cyclic":
-        return torch.fft.ifft(stacks[0][..., 0, 0], norm="ortho")
+        signal: Tensor = torch.fft.ifft(stacks[0][..., 0, 0], norm="ortho")
+        return signal
     if made is not None and made.family == "product":
         g, h = made.factors
         pieces = _apart(stacks, made.factors)
@@ -276,10 +277,11 @@ def _backward(stacks: Sequence[Tensor], group: FiniteGroup) -> Tensor:
             of_h.append(_backward(of_g, g).movedim(-1, -4))
         joined = _backward(of_h, h)
         return joined.reshape(*joined.shape[:-2], group.order)
-    signal: Tensor | int = 0
-    for stack, kernel in zip(stacks, _kernel(group, stacks[0]), strict=True):
-        signal = signal + torch.einsum("...mab,mgba->...g", stack, kernel)
-    return torch.as_tensor(signal)
+    parts = [
+        torch.einsum("...mab,mgba->...g", stack, kernel)
+        for stack, kernel in zip(stacks, _kernel(group, stacks[0]), strict=True)
+    ]
+    return torch.stack(parts).sum(dim=0)
 
 
 def _places(factors: Sequence[FiniteGroup]) -> list[tuple[int, int, Tensor]]:

@@ -122,7 +122,8 @@ class FourierScore:
     @property
     def row_p(self) -> Floats:
         """The smallest p of each row times the number of components, at most 1, `(rows,)`."""
-        return np.minimum(1.0, self.p.min(axis=1) * len(self.components))
+        smallest: Floats = np.minimum(1.0, self.p.min(axis=1) * len(self.components))
+        return smallest
 
     @property
     def row_q(self) -> Floats:

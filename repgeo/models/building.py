@@ -26,13 +26,14 @@ def build(
     dtype: Literal["float32", "float64"] = "float32",
     input_shape: tuple[int, ...] | None = None,
     classes: int | None = None,
+    group: str | None = None,
 ) -> nn.Module:
     """The network that a factory makes.
 
-    A factory is a function or a class. Where its signature names `input_shape`, `classes` or
-    `seed` and the parameters do not give them, they are filled in. It runs under the wanted default
-    dtype and with the global generators of Python, NumPy and torch seeded from `seed`; all of these
-    are put back afterwards, so the caller's random numbers are not touched.
+    A factory is a function or a class. Where its signature names `input_shape`, `classes`, `group`
+    or `seed` and the parameters do not give them, they are filled in. It runs under the wanted
+    default dtype and with the global generators of Python, NumPy and torch seeded from `seed`; all
+    of these are put back afterwards, so the caller's random numbers are not touched.
 
     Parameters
     ----------
@@ -48,6 +49,8 @@ def build(
         The shape of one input, where a dataset tells it.
     classes
         The number of classes, where a dataset tells it.
+    group
+        The name of the dataset's group, where it tells one.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def build(
     """
     if dtype not in _DTYPES:
         raise ConfigurationError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
-    told = {"input_shape": input_shape, "classes": classes, "seed": seed}
+    told = {"input_shape": input_shape, "classes": classes, "group": group, "seed": seed}
     filled = _filled(factory, parameters, told)
     valid = validate_parameters(factory, parameters, skip=tuple(filled))
     with isolated_randomness(derive_seed("initialisation", seed)), default_dtype(_DTYPES[dtype]):

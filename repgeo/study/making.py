@@ -58,10 +58,16 @@ def build_module(spec: ModelSpec, data: Dataset | None, attempt: int = 0) -> nn.
         dtype=spec.dtype,
         input_shape=data.input_shape if data is not None else None,
         classes=data.classes if data is not None else None,
+        group=_group_name(data),
     )
     if spec.weights is not None:
         load_into(module, load_state(Path(spec.weights)), source=spec.weights)
     return module
+
+
+def _group_name(data: Dataset | None) -> str | None:
+    name = None if data is None else data.meta.get("group")
+    return name if isinstance(name, str) else None
 
 
 def make_probe(kind: type[Probe], parameters: Mapping[str, Any]) -> Probe:
