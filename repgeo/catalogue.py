@@ -30,11 +30,6 @@ _MODELS: Final[dict[str, _Entry]] = {
         "Multi-layer perceptron with batch-normalised codes",
         ("net",),
     ),
-    "batch_norm_mlp": (
-        "repgeo.models.batch_norm_mlp:batch_norm_mlp",
-        "Multi-layer perceptron with batch-normalised codes",
-        ("net",),
-    ),
     "relative_mlp": (
         "repgeo.models.relative:relative_mlp",
         "Multi-layer perceptron with a head on relative coordinates",
@@ -58,6 +53,16 @@ _MODELS: Final[dict[str, _Entry]] = {
     "identity": ("repgeo.models.baselines:identity", "Codes that are the data", ("baseline",)),
     "constant": ("repgeo.models.baselines:constant", "The same output for all", ("baseline",)),
     "weights": ("repgeo.models.baselines:weights", "A matrix from a file", ("baseline",)),
+    "power_spectral": (
+        "repgeo.models.power_spectral:power_spectral",
+        "Blocks W_i with outputs M_i M_i^†, of many starts at once",
+        ("net", "groups"),
+    ),
+    "planted_representation": (
+        "repgeo.models.power_spectral:planted_representation",
+        "The Fourier transform of a group, with noise",
+        ("baseline", "groups"),
+    ),
 }
 
 _DATASETS: Final[dict[str, _Entry]] = {
@@ -84,6 +89,16 @@ _DATASETS: Final[dict[str, _Entry]] = {
     "mnist": ("repgeo.datasets.archives:mnist", "MNIST, 28x28 digits", ("images",)),
     "fashion_mnist": ("repgeo.datasets.archives:fashion_mnist", "Fashion-MNIST", ("images",)),
     "cifar10": ("repgeo.datasets.archives:cifar10", "CIFAR-10, 32x32 colour", ("images",)),
+    "orbit_pairs": (
+        "repgeo.datasets.group_signals:orbit_pairs",
+        "Signals on a group, each with a translate",
+        ("synthetic", "groups"),
+    ),
+    "composition": (
+        "repgeo.datasets.group_signals:composition",
+        "Products of two elements of a group",
+        ("synthetic", "groups"),
+    ),
 }
 
 _OBJECTIVES: Final[dict[str, _Entry]] = {
@@ -91,16 +106,6 @@ _OBJECTIVES: Final[dict[str, _Entry]] = {
         "repgeo.objectives.cross_entropy:CrossEntropy",
         "Cross-entropy of the outputs against the labels",
         ("classification",),
-    ),
-    "densification": (
-        "repgeo.objectives.densification:Densification",
-        "Cross-entropy, and death times of classes pulled towards a scale",
-        ("classification", "stitching"),
-    ),
-    "relative_densification": (
-        "repgeo.objectives.densification:RelativeDensification",
-        "Densification before and after coordinates relative to training samples",
-        ("classification", "stitching"),
     ),
     "densification": (
         "repgeo.objectives.densification:Densification",
@@ -131,6 +136,11 @@ _OBJECTIVES: Final[dict[str, _Entry]] = {
         "repgeo.objectives.mean_squared_error:MeanSquaredError",
         "Mean squared error against y or a named array",
         ("regression",),
+    ),
+    "power_spectrum": (
+        "repgeo.objectives.power_spectrum:PowerSpectrum",
+        "Invariance of power spectra to a group, regularised",
+        ("groups",),
     ),
 }
 
