@@ -198,7 +198,12 @@ _PROBES: Final[dict[str, _Entry]] = {
     ),
     "similarity": (
         "repgeo.probes.similarity:Similarity",
-        "Unbiased linear CKA of two sets of codes",
+        "Unbiased linear CKA of two sets of codes, and thirteen other measures",
+        ("stitching", "pair"),
+    ),
+    "latent_retrieval": (
+        "repgeo.probes.latent_retrieval:LatentRetrieval",
+        "Samples looked up by one model's codes among another's, absolute and relative",
         ("stitching", "pair"),
     ),
 }

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from repgeo.probes.context import Context
     from repgeo.probes.cross_walk import CrossWalk
     from repgeo.probes.equivariance_error import EquivarianceError
+    from repgeo.probes.latent_retrieval import LatentRetrieval
     from repgeo.probes.magnification import Magnification
     from repgeo.probes.metric import Metric
     from repgeo.probes.null_walk import NullWalk
@@ -30,6 +31,7 @@ __all__ = [
     "Context",
     "CrossWalk",
     "EquivarianceError",
+    "LatentRetrieval",
     "Magnification",
     "Metric",
     "NullWalk",
@@ -53,6 +55,7 @@ __getattr__, __dir__ = lazy_exports(
         "Context": "repgeo.probes.context",
         "CrossWalk": "repgeo.probes.cross_walk",
         "EquivarianceError": "repgeo.probes.equivariance_error",
+        "LatentRetrieval": "repgeo.probes.latent_retrieval",
         "Magnification": "repgeo.probes.magnification",
         "Metric": "repgeo.probes.metric",
         "NullWalk": "repgeo.probes.null_walk",

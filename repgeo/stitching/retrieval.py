@@ -21,6 +21,7 @@ from repgeo.stitching.similarity.neighbours import (
 
 __all__ = [
     "Retrieval",
+    "cosine_chance",
     "precision_chance",
     "reciprocal_rank_chance",
     "retrieval_jaccard_chance",
@@ -76,7 +77,7 @@ def retrieve(
     jaccard          about k / (2n)             Jaccard index of the k nearest to q_i and to g_i
     reciprocal_rank  H_n / n, truncated H_k / n 1 / rank of g_i (MRR)
     hit              k / n                      whether g_i is among the k nearest (P@k)
-    cosine           about 0                    cos(q_i, g_i)
+    cosine           `cosine_chance`, 0 centred cos(q_i, g_i)
     ================ ========================== =================================================
 
     with H_k = 1 + 1/2 + ... + 1/k. **Ties are broken at random, and the expectation is taken**: of
@@ -169,6 +170,23 @@ def precision_chance(n: int, k: int) -> float:
     0.05
     """
     return k / n
+
+
+def cosine_chance(queries: Tensor, gallery: Tensor) -> float:
+    """The mean cosine of a query with any of the gallery: exactly that of shuffled partners.
+
+    About 0 for codes around the origin, and not for others: relative coordinates often share
+    their signs.
+
+    Examples
+    --------
+    >>> cosine_chance(torch.eye(2), torch.tensor([[3.0, 0.0], [-1.0, 0.0]]))
+    0.0
+    """
+    means = [
+        ready_for_products(codes, _METRIC_OF_PAIRS)[0].mean(dim=0) for codes in (queries, gallery)
+    ]
+    return float(means[0] @ means[1])
 
 
 def retrieval_jaccard_chance(n: int, k: int) -> float:

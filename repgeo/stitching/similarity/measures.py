@@ -122,7 +122,7 @@ class Measure:
     measure
         Codes in float64, their relative precision, settings and a generator, to the numbers.
     unit
-        "1" for a plain ratio, else what it is measured in.
+        "" for a plain number, else what it is measured in.
     """
 
     summary: str
@@ -132,7 +132,7 @@ class Measure:
     chance_kind: Literal["exact", "gaussian", "graph", "shuffled"]
     unseen: Callable[[Settings], frozenset[str]]
     measure: Callable[[Tensor, Tensor, float, Settings, torch.Generator], Compared]
-    unit: str = "1"
+    unit: str = ""
 
 
 def compare(
