@@ -51,6 +51,11 @@ _MODELS: Final[dict[str, _Entry]] = {
         ("hyperbolic",),
     ),
     "identity": ("repgeo.models.baselines:identity", "Codes that are the data", ("baseline",)),
+    "transformed": (
+        "repgeo.models.transformed:transformed",
+        "The data, turned, stretched, bent or drowned in noise",
+        ("baseline",),
+    ),
     "constant": ("repgeo.models.baselines:constant", "The same output for all", ("baseline",)),
     "weights": ("repgeo.models.baselines:weights", "A matrix from a file", ("baseline",)),
     "power_spectral": (

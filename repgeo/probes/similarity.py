@@ -174,7 +174,9 @@ class Similarity(Probe):
         def second(x: Tensor) -> Tensor:
             return x * torch.tensor([0.0, 1.0], dtype=x.dtype)
 
-        equal = {name: MEASURES[name].same for name in self.measures if name != "cycle_knn"}
+        equal: dict[str, float] = {
+            name: MEASURES[name].same for name in self.measures if name != "cycle_knn"
+        }
         if equal:
             split = Split(waves)
             yield Case((same, turned), Dataset("", split, split), equal, 1e-7)
@@ -189,7 +191,9 @@ class Similarity(Probe):
             "procrustes": math.sqrt(2),
             "angular": math.pi / 2,
         }
-        expected = {name: value for name, value in apart.items() if name in self.measures}
+        expected: dict[str, float] = {
+            name: value for name, value in apart.items() if name in self.measures
+        }
         if expected:
             split = Split(bits)
             yield Case((first, second), Dataset("", split, split), expected, 1e-9)
