@@ -1,0 +1,242 @@
+"""Stars of sites in any dimension: which others a site is joined to, without a triangulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import nnls
+from scipy.spatial.distance import cdist
+
+from repgeo.hyperbolic.referee import referee
+from repgeo.hyperbolic.sites import Float, Int, Sites
+
+__all__ = ["Decisions", "StarBuilder", "star_edges"]
+
+#: Decisions with a smaller margin (of quantities of order 1) are left to rational arithmetic.
+MARGIN = 1e-9
+
+#: With how many constraints of known neighbours a pair begins.
+_FIRST = 24
+
+#: Nearest sites that are tried as what separates a pair.
+_BLOCKERS = 32
+
+#: Pairs of this many chords are compared at once.
+_CHUNK = 2**22
+
+UNKNOWN, APART, JOINED = 0, -1, 1
+
+
+@dataclass
+class Decisions:
+    """How pairs were decided.
+
+    Attributes
+    ----------
+    margin
+        The smallest distance of a decision in floating point from being another one.
+    exact
+        Pairs decided in rational arithmetic.
+    """
+
+    margin: float = float("inf")
+    exact: int = 0
+
+
+@dataclass(eq=False)
+class StarBuilder:
+    r"""Decides pairs of sites.
+
+    i and j are joined if and only if there is x in the (open) unit ball with <x, w_j> = 1 and
+    <x, w_k> <= 1 for all k (see `Sites` for w). With g = (-1, w) / \|(-1, w)\| this asks whether
+    the projection p of the first unit vector onto {<g_j, p> = 0, <g_k, p> <= 0} has p_0 > 1/2,
+    and it is a problem of non-negative least squares. Only a few constraints are given to it; its
+    solution is shown to all sites, and the one that it violates most joins the constraints. A
+    projection that is not long enough certifies that the pair is apart whatever the others do; one
+    that violates nothing is a witness that they are joined.
+
+    Attributes
+    ----------
+    sites
+        All of them.
+    weak
+        Whether a common point of two cells is enough.
+    decisions
+        How pairs were decided so far.
+
+    Notes
+    -----
+    O(n d) for each problem, a few problems for each pair. Source of the scheme: Clarkson 1994,
+    More output-sensitive geometric algorithms.
+    """
+
+    sites: Sites
+    weak: bool = False
+    decisions: Decisions = field(default_factory=Decisions)
+
+    @property
+    def threshold(self) -> float:
+        """What p_0 must exceed."""
+        return 0.5 if self.sites.hyperbolic else 0.0
+
+    def star(self, i: int, state: np.ndarray | None = None) -> np.ndarray:
+        """The row of decisions of a site `(sites,)`: 1 joined, -1 apart (itself too).
+
+        Parameters
+        ----------
+        i
+            The site.
+        state
+            What is known: 1, -1, or 0 where the pair is open. Nothing by default.
+        """
+        known = np.zeros(len(self.sites), dtype=np.int8) if state is None else state.copy()
+        known[i] = APART
+        if not (known == UNKNOWN).any():
+            return known
+        normals = self.sites.normals(i)
+        chords = self.sites.chords(i)
+        chords[i] = np.inf
+        known[chords.argmin()] = JOINED
+        if state is None:
+            self._seed(known, normals, chords)
+        for j in _in_order(np.flatnonzero(known == UNKNOWN), chords):
+            if known[j] == UNKNOWN:
+                self._decide(i, int(j), known, normals)
+        return known
+
+    def joined(self, i: int, j: int) -> bool:
+        """Whether one pair is joined."""
+        known = np.zeros(len(self.sites), dtype=np.int8)
+        self._decide(i, j, known, self.sites.normals(i))
+        return bool(known[j] == JOINED)
+
+    def _seed(self, known: np.ndarray, normals: Float, chords: Float) -> None:
+        """Neighbours in the directions of near sites, and what they separate from the site."""
+        near = np.argpartition(chords, min(4 * _BLOCKERS, len(chords) - 1))[: 4 * _BLOCKERS]
+        polar = normals[:, 1:] / np.where(normals[:, :1] == 0, -1.0, -normals[:, :1])
+        reach = polar[near] @ polar.T
+        top = np.partition(reach, -2, axis=1)[:, -2:]
+        clear = top[:, 1] > top[:, 0] + MARGIN * np.abs(top[:, 1])
+        known[reach.argmax(axis=1)[clear & (top[:, 1] > 1)]] = JOINED
+        if not self.sites.hyperbolic:
+            return
+        joined = np.flatnonzero(known == JOINED)
+        open_ = np.flatnonzero(known == UNKNOWN)
+        size = max(1, _CHUNK // max(1, len(joined)))
+        for low in range(0, len(open_), size):
+            part = open_[low : low + size]
+            through = polar[part] @ polar[joined].T - 1
+            excess = 1 / chords[joined] ** 2
+            own = 1 / chords[part, None] ** 2
+            certain = through**2 >= own * excess * (1 + MARGIN)
+            blocked = (through > 0) & (through <= excess * (1 - MARGIN)) & certain
+            known[part[blocked.any(axis=1)]] = APART
+
+    def _decide(self, i: int, j: int, known: np.ndarray, normals: Float) -> None:
+        """Decide a pair, and enter what is learned of others."""
+        own = normals[j]
+        joined = np.flatnonzero(known == JOINED)
+        if len(joined) > _FIRST:
+            likely = np.argpartition(-(normals[joined] @ own), _FIRST)[:_FIRST]
+            joined = joined[likely]
+        chosen = joined.tolist()
+        target = -own[0] * own
+        target[0] += 1.0
+        while True:
+            rows = normals[chosen]
+            rows = rows - (rows @ own)[:, None] * own
+            weights, length = nnls(rows.T, target)
+            room = length * length - self.threshold
+            p = target - weights @ rows
+            if not self.sites.hyperbolic and room <= MARGIN and _spanned(rows, weights):
+                known[j] = APART
+                return
+            if abs(room) <= MARGIN:
+                break
+            self.decisions.margin = min(self.decisions.margin, abs(room))
+            if room < 0:
+                known[j] = APART
+                return
+            excess = normals @ p
+            excess[j] = excess[i] = -np.inf
+            active = [k for k, weight in zip(chosen, weights, strict=True) if weight > 0]
+            excess[active] = -np.inf
+            worst = int(excess.argmax())
+            if excess[worst] < -MARGIN:
+                if not _flexible(rows[weights > 0]):
+                    break
+                self.decisions.margin = min(self.decisions.margin, -float(excess[worst]))
+                known[j] = JOINED
+                return
+            if excess[worst] <= MARGIN or worst in chosen:
+                break
+            chosen.append(worst)
+        tight = [k for k, weight in zip(chosen, weights, strict=False) if weight > 0]
+        self.decisions.exact += 1
+        joins = referee(self.sites, i, j, tight, weak=self.weak)
+        known[j] = JOINED if joins else APART
+
+
+def _flexible(rows: Float) -> bool:
+    """Whether p can leave all tight constraints at once without a long way."""
+    if len(rows) < 2:
+        return True
+    gram = rows @ rows.T
+    size = np.diag(gram)
+    values = np.linalg.eigvalsh(gram / np.sqrt(np.outer(size, size)))
+    return bool(values[0] > 1e-10)
+
+
+def _spanned(rows: Float, weights: Float) -> bool:
+    """Whether the target is a combination of as many rows as there are dimensions, all needed.
+
+    It then stays one when everything moves a little.
+    """
+    active = rows[weights > 0]
+    full = len(active) == rows.shape[1] - 1
+    return full and float(weights[weights > 0].min()) > MARGIN and _flexible(active)
+
+
+def _in_order(candidates: Int, chords: Float) -> Int:
+    return candidates[np.argsort(chords[candidates], kind="stable")]
+
+
+def star_edges(sites: Sites, *, weak: bool = False) -> tuple[Int, Decisions]:
+    """The Delaunay edges `(m, 2)` of sites in any dimension, from the stars of all of them.
+
+    Pairs that one near site separates (`s_ik + s_jk <= s_ij` with s = sinh(d/2)) are dismissed
+    first; the others are decided once, beginning with the sites that have the fewest of them.
+
+    Returns
+    -------
+    (ndarray, Decisions)
+        Pairs i < j, sorted, and how they were decided.
+
+    Notes
+    -----
+    O(n^2 d) for each pair that no near site separates; memory O(n^2) bytes.
+    """
+    n = len(sites)
+    builder = StarBuilder(sites, weak)
+    state = _separated(sites) if sites.hyperbolic else np.zeros((n, n), dtype=np.int8)
+    np.fill_diagonal(state, APART)
+    for i in np.argsort((state == UNKNOWN).sum(axis=1), kind="stable"):
+        row = builder.star(int(i), state[i])
+        state[i], state[:, i] = row, row
+    return np.argwhere(np.triu(state == JOINED, 1)).astype(np.int64), builder.decisions
+
+
+def _separated(sites: Sites) -> np.ndarray:
+    """-1 for pairs that one of the near sites separates `(n, n)`, 0 for the others."""
+    n = len(sites)
+    squares = cdist(sites.points, sites.points, "sqeuclidean")
+    chords = np.sqrt(squares / (sites.gap[:, None] * sites.gap[None, :]))
+    np.fill_diagonal(chords, np.inf)
+    count = min(_BLOCKERS, n - 1)
+    near = np.argpartition(chords, count - 1, axis=1)[:, :count]
+    state = np.zeros((n, n), dtype=np.int8)
+    for i in range(n):
+        way = (chords[i, near[i]][:, None] + chords[near[i]]).min(axis=0)
+        state[i, way <= chords[i] * (1 - MARGIN)] = APART
+    return np.minimum(state, state.T)
