@@ -211,6 +211,21 @@ _PROBES: Final[dict[str, _Entry]] = {
         "Samples looked up by one model's codes among another's, absolute and relative",
         ("stitching", "pair"),
     ),
+    "fourier_features": (
+        "repgeo.probes.fourier_features:FourierFeatures",
+        "Rows of weights that hold one representation of a group, against chance",
+        ("groups", "weights"),
+    ),
+    "cayley_recovery": (
+        "repgeo.probes.cayley_recovery:CayleyRecovery",
+        "The multiplication table that a network holds, with a certificate",
+        ("groups", "weights"),
+    ),
+    "invariance_purity": (
+        "repgeo.probes.invariance_purity:InvariancePurity",
+        "Invariance of single neurons, and the purity of their weights",
+        ("groups", "weights"),
+    ),
 }
 
 BUILT_IN: Final[dict[str, dict[str, _Entry]]] = {

@@ -205,7 +205,9 @@ class _Planted(nn.Module):
         return torch.cat([joined.real, joined.imag], dim=1)
 
 
-def planted_representation(group: str, *, eta: float = 0.0, draws: int = 1) -> nn.Module:
+def planted_representation(
+    group: str, *, eta: float = 0.0, draws: int = 1, shuffled: bool = False
+) -> nn.Module:
     """The exact Fourier transform of a group with noise of a known size: a planted answer.
 
     R_i(g) = ρ_i(g) + e_i(g), e Gaussian and scaled: sum_i d_i ||e_i(g)||_F^2 = eta^2 n for each g.
@@ -218,6 +220,9 @@ def planted_representation(group: str, *, eta: float = 0.0, draws: int = 1) -> n
         The size of the noise; 0 for the exact transform.
     draws
         Draws of the noise, each of which counts as a start.
+    shuffled
+        Whether the elements other than the identity are in a random order, one for all draws: a
+        control, which holds a group that is isomorphic to the data's, under other names.
 
     Raises
     ------
@@ -233,4 +238,10 @@ def planted_representation(group: str, *, eta: float = 0.0, draws: int = 1) -> n
     require_positive("planted_representation", draws=draws)
     if eta < 0:
         raise ConfigurationError(f"planted_representation: eta must not be negative, got {eta}.")
-    return _Planted([rho.matrices for rho in irreps(named_group(group))], eta, draws)
+    exact = [rho.matrices for rho in irreps(named_group(group))]
+    if shuffled:
+        order = torch.cat(
+            [torch.zeros(1, dtype=torch.int64), 1 + torch.randperm(len(exact[0]) - 1)]
+        )
+        exact = [R[order] for R in exact]
+    return _Planted(exact, eta, draws)

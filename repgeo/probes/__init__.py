@@ -8,9 +8,12 @@ from repgeo.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from repgeo.probes.accuracy import Accuracy
+    from repgeo.probes.cayley_recovery import CayleyRecovery
     from repgeo.probes.context import Context
     from repgeo.probes.cross_walk import CrossWalk
     from repgeo.probes.equivariance_error import EquivarianceError
+    from repgeo.probes.fourier_features import FourierFeatures
+    from repgeo.probes.invariance_purity import InvariancePurity
     from repgeo.probes.latent_retrieval import LatentRetrieval
     from repgeo.probes.magnification import Magnification
     from repgeo.probes.metric import Metric
@@ -28,9 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Accuracy",
     "Case",
+    "CayleyRecovery",
     "Context",
     "CrossWalk",
     "EquivarianceError",
+    "FourierFeatures",
+    "InvariancePurity",
     "LatentRetrieval",
     "Magnification",
     "Metric",
@@ -52,9 +58,12 @@ __getattr__, __dir__ = lazy_exports(
     {
         "Accuracy": "repgeo.probes.accuracy",
         "Case": "repgeo.probes.probe",
+        "CayleyRecovery": "repgeo.probes.cayley_recovery",
         "Context": "repgeo.probes.context",
         "CrossWalk": "repgeo.probes.cross_walk",
         "EquivarianceError": "repgeo.probes.equivariance_error",
+        "FourierFeatures": "repgeo.probes.fourier_features",
+        "InvariancePurity": "repgeo.probes.invariance_purity",
         "LatentRetrieval": "repgeo.probes.latent_retrieval",
         "Magnification": "repgeo.probes.magnification",
         "Metric": "repgeo.probes.metric",
