@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from itertools import combinations
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -20,6 +21,17 @@ __all__ = ["Hierarchy", "covering_pairs", "wordnet"]
 
 Hierarchy: TypeAlias = Literal["mammals", "verbs"]
 
+#: The largest orders of mammals.
+_BRANCHES: Final = {
+    "mammals": (
+        "carnivore.n.01",
+        "ungulate.n.01",
+        "primate.n.02",
+        "rodent.n.01",
+        "aquatic_mammal.n.01",
+    ),
+    "verbs": (),
+}
 _FILES: Final = {"mammals": "mammal_closure.csv.gz", "verbs": "verb_closure.csv.gz"}
 
 
@@ -52,14 +64,17 @@ def covering_pairs(pairs: Tensor, nodes: int) -> Tensor:
     return pairs[torch.from_numpy(~implied)]
 
 
-def wordnet(*, seed: int, hierarchy: Hierarchy = "mammals") -> Dataset:
+def wordnet(
+    *, seed: int, hierarchy: Hierarchy = "mammals", branches: tuple[str, ...] | None = None
+) -> Dataset:
     """Nodes of a WordNet hierarchy, with the pairs (word, hypernym) of its closure to train on.
 
     The train split's `x` is `(pairs, 2)`, int64, (below, above), pairs of a node with itself left
-    out. The test split's `x` is `(n, 1)`, int64: the nodes 0 to n - 1, alphabetically; its arrays
-    are `tree_distance` `(n, n)`, float32 (the fewest steps up and down between two nodes along
-    covering pairs), and its `y` is the number of a node's ancestors. `meta["names"]` are the
-    nodes' names, `meta["nodes"]` is n, `meta["covering"]` the covering pairs.
+    out. The test split's `x` is `(n, 1)`, int64: the nodes 0 to n - 1, alphabetically; its `y` is
+    the branch of a node, and its arrays are `tree_distance` `(n, n)`, float32 (the fewest steps up
+    and down between two nodes along covering pairs) and `ancestors` `(n,)`, int64, their number.
+    `meta["names"]` are the nodes' names, `meta["nodes"]` is n, `meta["covering"]` the covering
+    pairs, `meta["classes"]` the branches and "other", `meta["pairs"]` all pairs of branches.
 
     Parameters
     ----------
@@ -69,12 +84,15 @@ def wordnet(*, seed: int, hierarchy: Hierarchy = "mammals") -> Dataset:
         "mammals" (1,180 nodes, 6,540 pairs with loops) or "verbs" (13,542 nodes; its table of
         distances takes 0.7 GB, and where no path joins two nodes they count as far apart as the
         number of nodes).
+    branches
+        Nodes; a node belongs to the first of them that it is or lies below. By default the five
+        largest orders of mammals, none of verbs.
 
     Raises
     ------
     DatasetError
         If the file `hierarchies/<name>_closure.csv.gz` (a header, columns id1, id2) is missing or
-        damaged.
+        damaged, or a branch is not in it.
 
     References
     ----------
@@ -101,11 +119,29 @@ def wordnet(*, seed: int, hierarchy: Hierarchy = "mammals") -> Dataset:
     ).tocsr()
     distance = shortest_path(graph, directed=False, unweighted=True)
     distance[~np.isfinite(distance)] = len(names)
+    chosen = _BRANCHES[hierarchy] if branches is None else branches
+    for name in chosen:
+        if name not in place:
+            raise DatasetError(f"wordnet: there is no node {name!r}. {nearest(name, names)}")
+    branch = torch.full((len(names),), len(chosen))
+    for number in reversed(range(len(chosen))):
+        top = place[chosen[number]]
+        branch[pairs[pairs[:, 1] == top, 0]] = number
+        branch[top] = number
     train = Split(pairs)
     test = Split(
         torch.arange(len(names))[:, None],
-        torch.bincount(pairs[:, 0], minlength=len(names)),
-        arrays={"tree_distance": torch.from_numpy(distance).float()},
+        branch,
+        arrays={
+            "tree_distance": torch.from_numpy(distance).float(),
+            "ancestors": torch.bincount(pairs[:, 0], minlength=len(names)),
+        },
     )
-    meta = {"names": tuple(names), "nodes": len(names), "covering": covering.tolist()}
+    meta = {
+        "names": tuple(names),
+        "nodes": len(names),
+        "covering": covering.tolist(),
+        "classes": (*chosen, "other"),
+        "pairs": tuple(combinations(chosen, 2)),
+    }
     return Dataset(f"wordnet_{hierarchy}", train, test, meta)

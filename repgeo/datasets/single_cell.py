@@ -14,24 +14,43 @@ from repgeo.errors import DatasetError, nearest
 
 __all__ = ["CellTissue", "single_cell"]
 
-CellTissue: TypeAlias = Literal["olsson", "paul", "planaria"]
+CellTissue: TypeAlias = Literal["olsson", "paul", "planaria", "planaria_stages"]
 
 _TISSUES: Final[tuple[str, ...]] = get_args(CellTissue)
+_STAGES: Final = ("neoblasts", "progenitors", "differentiated")
+
+#: The pairs of types whose alignment was published.
+_PAIRS: Final = {
+    "olsson": (("Mono", "Gran"), ("HSPC-1", "Mono"), ("HSPC-1", "Gran")),
+    "paul": (("14Mo", "13Baso"), ("7MEP", "13Baso"), ("7MEP", "14Mo")),
+    "planaria": (),
+    "planaria_stages": (
+        ("neoblasts", "differentiated"),
+        ("neoblasts", "progenitors"),
+        ("progenitors", "differentiated"),
+    ),
+}
 
 
-def single_cell(*, seed: int, tissue: CellTissue = "olsson", stages: bool = False) -> Dataset:
+def single_cell(*, seed: int, tissue: CellTissue = "olsson") -> Dataset:
     """Cells as points of the Poincaré disk, with the type of each.
 
     `x` is `(n, 2)`, float64, coordinates of a Poincaré map; `y` is `(n,)`, int64, the type;
-    `meta["classes"]` names the types. Both splits hold all cells: nothing is trained.
+    `meta["classes"]` names the types, `meta["pairs"]` the pairs of types that were compared in
+    print. Both splits hold all cells: nothing is trained.
 
-    ========= ======= ======
-    tissue    cells   types
-    ========= ======= ======
-    olsson    382     9
-    paul      2,730   20
-    planaria  21,612  51
-    ========= ======= ======
+    =============== ======= ======
+    tissue          cells   types
+    =============== ======= ======
+    olsson          382     9
+    paul            2,730   20
+    planaria        21,612  51
+    planaria_stages 21,612  3
+    =============== ======= ======
+
+    The stages of Planaria are "neoblasts" (names that contain "neoblast"), "progenitors" (that
+    contain "progenitor"), and "differentiated" (the rest). The published grouping of the 51 labels
+    is not known; this one is ours.
 
     Parameters
     ----------
@@ -39,17 +58,12 @@ def single_cell(*, seed: int, tissue: CellTissue = "olsson", stages: bool = Fals
         Without effect: nothing is random.
     tissue
         Which measurement.
-    stages
-        Planaria in three classes: "neoblasts" (names that contain "neoblast"), "progenitors"
-        (that contain "progenitor"), and "differentiated" (the rest). The published grouping of
-        the 51 labels is not known; this one is ours.
 
     Raises
     ------
     DatasetError
         If the file `singlecell_hyperbolic/hyperdga_exp3_<tissue>.npz` (arrays x, group,
-        group_names) is missing or damaged, a point lies outside the disk, or `stages` is asked for
-        another tissue.
+        group_names) is missing or damaged, or a point lies outside the disk.
 
     References
     ----------
@@ -59,9 +73,8 @@ def single_cell(*, seed: int, tissue: CellTissue = "olsson", stages: bool = Fals
     """
     if tissue not in _TISSUES:
         raise DatasetError(f"single_cell: unknown tissue {tissue!r}. {nearest(tissue, _TISSUES)}")
-    if stages and tissue != "planaria":
-        raise DatasetError("single_cell: stages are defined for the tissue 'planaria' alone.")
-    path = local_file("single_cell", "singlecell_hyperbolic", f"hyperdga_exp3_{tissue}.npz")
+    file = f"hyperdga_exp3_{tissue.partition('_')[0]}.npz"
+    path = local_file("single_cell", "singlecell_hyperbolic", file)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             points = np.asarray(arrays["x"], dtype=np.float64)
@@ -75,16 +88,14 @@ def single_cell(*, seed: int, tissue: CellTissue = "olsson", stages: bool = Fals
             f"single_cell: {str(path)!r} does not hold points (n, 2) of the open unit disk with "
             "one group each. Get the file anew."
         )
-    if stages:
-        stage = [
-            "neoblasts"
-            if "neoblast" in name.lower()
-            else "progenitors"
-            if "progenitor" in name.lower()
-            else "differentiated"
-            for name in names
-        ]
-        names = ("neoblasts", "progenitors", "differentiated")
-        group = np.array([names.index(stage[number]) for number in group])
+    if tissue == "planaria_stages":
+        stage = np.array([_STAGES.index(_stage(name)) for name in names])
+        names, group = _STAGES, stage[group]
     split = Split(torch.from_numpy(points), torch.from_numpy(group))
-    return Dataset(f"single_cell_{tissue}", split, split, {"classes": names})
+    meta = {"classes": names, "pairs": _PAIRS[tissue]}
+    return Dataset(f"single_cell_{tissue}", split, split, meta)
+
+
+def _stage(name: str) -> str:
+    found = [stem for stem in ("neoblast", "progenitor") if stem in name.lower()]
+    return f"{found[0]}s" if found else "differentiated"

@@ -34,6 +34,8 @@ class PoincareEmbedding(nn.Module):
         The table; `encoder.points` are all points `(nodes, d)`.
     """
 
+    latent_space = "poincare"
+
     def __init__(self, points: Tensor) -> None:
         super().__init__()
         self.encoder = _Table(points)

@@ -61,6 +61,11 @@ class VariationalAutoencoder(nn.Module):
         self.decoder = decoder
         self.geometry = geometry
 
+    @property
+    def latent_space(self) -> str:
+        """What the codes are, for probes: "tangent" vectors at the origin, or "euclidean"."""
+        return "tangent" if self.geometry == "hyperbolic" else "euclidean"
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the inputs `(batch, inputs)`, decoded from the posterior means."""
         return self.decode(self.encoder(x))

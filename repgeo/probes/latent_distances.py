@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -10,15 +10,47 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from repgeo.datasets.dataset import Split
-from repgeo.errors import InputError
+from repgeo.errors import InputError, UnsupportedError
 from repgeo.hyperbolic.distances import distance_matrix
+from repgeo.probes.subject import Subject
 
-__all__ = ["CodeSpace", "correlation", "latent_distances", "ranks", "tree_correlations"]
+__all__ = [
+    "AskedSpace",
+    "CodeSpace",
+    "correlation",
+    "latent_distances",
+    "ranks",
+    "space_of",
+    "tree_correlations",
+]
 
 #: What codes are: vectors, or coordinates of hyperbolic space.
 CodeSpace: TypeAlias = Literal["euclidean", "poincare", "klein", "lorentz", "tangent"]
 
+#: The same, or "model": what the model itself says, in its attribute `latent_space`.
+AskedSpace: TypeAlias = Literal["euclidean", "poincare", "klein", "lorentz", "tangent", "model"]
+
 _TIE = 1e-9  # of the largest number: what differs by less, by rounding, is equal
+
+
+def space_of(subject: Subject, asked: AskedSpace) -> CodeSpace:
+    """What the codes of a subject are.
+
+    Raises
+    ------
+    UnsupportedError
+        If the model is asked and does not say.
+    """
+    if asked != "model":
+        return asked
+    told: Any = getattr(subject.module, "latent_space", None)
+    if told not in get_args(CodeSpace):
+        raise UnsupportedError(
+            f"The model {subject.label!r} does not say what its codes are (an attribute "
+            f"latent_space, one of {', '.join(get_args(CodeSpace))}). Set the probe's space."
+        )
+    space: CodeSpace = told
+    return space
 
 
 def latent_distances(codes: Tensor, space: CodeSpace, curvature: float) -> np.ndarray:

@@ -13,7 +13,12 @@ from repgeo.datasets.dataset import Dataset, Split
 from repgeo.errors import InputError
 from repgeo.hyperbolic.tree_likeness import gromov_delta
 from repgeo.probes.context import Context
-from repgeo.probes.latent_distances import CodeSpace, latent_distances, tree_correlations
+from repgeo.probes.latent_distances import (
+    AskedSpace,
+    latent_distances,
+    space_of,
+    tree_correlations,
+)
 from repgeo.probes.metric import Metric
 from repgeo.probes.probe import Case, Probe
 from repgeo.probes.reading import Reading
@@ -39,7 +44,8 @@ class TreeLikeness(Probe):
         Where the model is cut.
     space
         What the codes are: "euclidean", or coordinates of hyperbolic space of the given curvature
-        ("poincare", "klein", "lorentz", "tangent").
+        ("poincare", "klein", "lorentz", "tangent"), or "model": what its attribute `latent_space`
+        says.
     curvature
         Of hyperbolic space.
     tree
@@ -87,7 +93,7 @@ class TreeLikeness(Probe):
     }
 
     layer: str = "encoder"
-    space: CodeSpace = "euclidean"
+    space: AskedSpace = "euclidean"
     curvature: float = Field(default=-1.0, lt=0)
     tree: str = Field(default="tree_distance", min_length=1)
     points: int = Field(default=256, ge=3)
@@ -100,7 +106,7 @@ class TreeLikeness(Probe):
             moves.add("codes:translation")
             if metric != "delta":
                 moves.add("codes:scaling")
-        if self.space == "lorentz":  # its first coordinate is time
+        if self.space in {"lorentz", "model"}:  # the first coordinate is time, or may be
             moves = set()
         return super().invariances(metric) | moves
 
@@ -110,7 +116,7 @@ class TreeLikeness(Probe):
         n = len(codes)
         if n < 3:
             raise InputError(f"{self.name} needs at least three samples, got {n}.")
-        distances = latent_distances(codes, self.space, self.curvature)
+        distances = latent_distances(codes, space_of(subject, self.space), self.curvature)
         if not distances.max() > 0:
             raise InputError(f"All codes of {subject.label!r} are the same: there is no distance.")
         if self.tree in data.test.arrays:

@@ -82,12 +82,16 @@ def written(folder: Path, text: str) -> None:
 def test_wordnet_from_a_small_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, "id1,id2,weight\ncat,animal,1\ncat,mammal,1\nmammal,animal,1\nant,animal,1\n")
     monkeypatch.setenv("REPGEO_DATA", str(tmp_path))
-    data = wordnet(seed=0)
+    data = wordnet(seed=0, branches=("mammal", "ant"))
+    assert data.test.y.tolist() == [2, 1, 0, 0]
+    assert data.meta["pairs"] == (("mammal", "ant"),)
+    with pytest.raises(DatasetError, match="no node 'mamal'"):
+        wordnet(seed=0, branches=("mamal",))
     assert data.meta["names"] == ("animal", "ant", "cat", "mammal")
     assert data.train.x.tolist() == [[2, 0], [2, 3], [3, 0], [1, 0]]
     assert data.meta["covering"] == [[2, 3], [3, 0], [1, 0]]
     assert data.test.tree_distance[2].tolist() == [2, 3, 0, 1]
-    assert data.test.y.tolist() == [0, 1, 2, 1]
+    assert data.test.ancestors.tolist() == [0, 1, 2, 1]
 
 
 def test_files_that_are_missing_or_damaged_are_named(
@@ -109,8 +113,8 @@ def test_files_that_are_missing_or_damaged_are_named(
     )
     with pytest.raises(DatasetError, match="open unit disk"):
         single_cell(seed=0)
-    with pytest.raises(DatasetError, match="'planaria' alone"):
-        single_cell(seed=0, stages=True)
+    with pytest.raises(DatasetError, match="unknown tissue 'pual'"):
+        single_cell(seed=0, tissue="pual")  # type: ignore[arg-type]
     monkeypatch.delenv("REPGEO_DATA")
     with pytest.raises(DatasetError, match="REPGEO_DATA is not set"):
         single_cell(seed=0)
@@ -123,4 +127,8 @@ def test_the_real_ones_have_their_sizes() -> None:
     for tissue, cells, types in (("olsson", 382, 9), ("paul", 2730, 20), ("planaria", 21612, 51)):
         data = single_cell(seed=0, tissue=tissue)  # type: ignore[arg-type]
         assert (len(data.test), data.classes) == (cells, types)
-    assert single_cell(seed=0, tissue="planaria", stages=True).classes == 3
+    stages = single_cell(seed=0, tissue="planaria_stages")
+    assert stages.meta["classes"] == ("neoblasts", "progenitors", "differentiated")
+    for tissue in ("olsson", "paul", "planaria_stages"):
+        data = single_cell(seed=0, tissue=tissue)  # type: ignore[arg-type]
+        assert {name for pair in data.meta["pairs"] for name in pair} <= set(data.meta["classes"])
