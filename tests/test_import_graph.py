@@ -46,7 +46,7 @@ TOLERATED = {
 #: What mathematics may import besides the standard library.
 OF_MATHS = {"torch", "numpy", "scipy", "repgeo"}
 #: Optional packages, each in the room that its extra is for.
-EXTRAS_OF_MATHS = {"algebra": {"flint"}}
+EXTRAS_OF_MATHS = {"algebra": {"flint"}, "hyperbolic": {"ot", "sklearn"}}
 NOT_IN_MATHS = {"pathlib", "os", "io", "json", "tempfile", "shutil", "pandas"}
 
 

@@ -133,8 +133,8 @@ def sites_of(points: Tensor | np.ndarray, space: Space, curvature: float = -1.0)
                 radius = float(spatial.norm(dim=1).asinh().max())
                 raise InputError(
                     f"A point at radius {radius:.3g} rounds onto the boundary of the ball: "
-                    "Delaunay graphs are decided in Poincaré coordinates, which hold radii up to about "
-                    "37. Take such points out, or rescale them knowingly: nothing is clipped."
+                    "Delaunay graphs are decided in Poincaré coordinates, which hold radii up to "
+                    "about 37. Take such points out, or rescale them knowingly: nothing is clipped."
                 )
     coordinates = np.ascontiguousarray(wide.numpy()) + 0.0  # -0.0 and 0.0 are the same place
     first, place = _distinct(coordinates)
