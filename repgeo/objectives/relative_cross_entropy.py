@@ -56,8 +56,7 @@ class RelativeCrossEntropy(CrossEntropy):
     anchors
         How many; as many as the network has.
     anchor_choice
-        "uniform", "stratified", ...: see `repgeo.stitching.choose_anchors`; only those that need
-        no codes.
+        See `repgeo.stitching.choose_anchors`. Those that look at codes look at the inputs here.
     anchor_seed
         Decides the choice.
     refresh
@@ -110,6 +109,7 @@ class RelativeCrossEntropy(CrossEntropy):
         return choose_anchors(
             train.ids,
             train.y,
+            codes=train.x.flatten(1) if isinstance(train.x, Tensor) else None,
             count=self.anchors,
             generator=derive_generator("anchors of training", self.anchor_seed),
             method=self.anchor_choice,

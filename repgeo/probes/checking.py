@@ -24,7 +24,7 @@ from repgeo.models.cutting import as_module
 from repgeo.models.loaded import LoadedModel, frozen_view
 from repgeo.probes.context import Context
 from repgeo.probes.measurement import Value, measure, prepare
-from repgeo.probes.moves import Move, move_for, sides
+from repgeo.probes.moves import STILL, Move, move_for, sides
 from repgeo.probes.probe import Case, Probe
 from repgeo.probes.subject import Subject
 
@@ -44,6 +44,7 @@ class Report:
     oracles: int = 0
     invariances: int = 0
     vacuous: int = 0
+    variants: int = 1
     inapplicable: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -58,6 +59,7 @@ class Report:
         lines = [
             f"{self.probe:<24} {verdict}: {self.oracles} oracles, {self.invariances} invariance "
             f"checks, {self.vacuous} vacuous"
+            + (f" ({self.variants} variants)" if self.variants > 1 else "")
         ]
         lines += [f"    not applicable: {text}" for text in self.inapplicable]
         lines += [f"    fault: {text}" for text in self.faults]
@@ -67,7 +69,7 @@ class Report:
 def check_probes(
     names: Sequence[str] | None, *, seed: int = 0, invariances: bool = True
 ) -> list[Report]:
-    """Check registered probes (all by default), built-in and third-party alike.
+    """Check registered probes (all by default) in all their variants, built-in and third-party.
 
     A probe that cannot be imported is a failed report.
     """
@@ -78,7 +80,7 @@ def check_probes(
             kind = registry.load("probes", name).object
             if not (isinstance(kind, type) and issubclass(kind, Probe)):
                 raise ConfigurationError(f"{name!r} is not a Probe class.")
-            probe = kind()
+            variants = list(kind.variants())
         except ValidationError as error:
             fields = ", ".join(str(fault["loc"][0]) for fault in error.errors())
             reports.append(Report(name, faults=[f"the parameters {fields} have no default"]))
@@ -87,8 +89,33 @@ def check_probes(
                 raise
             reports.append(Report(name, faults=[str(error)]))
         else:
-            reports.append(check_probe(probe, seed=seed, invariances=invariances))
+            reports.append(_check_variants(variants, seed=seed, invariances=invariances))
     return reports
+
+
+def _check_variants(variants: Sequence[Probe], *, seed: int, invariances: bool) -> Report:
+    """One report for all variants of a probe; a fault names what is special about its variant."""
+    if len(variants) == 1:
+        return check_probe(variants[0], seed=seed, invariances=invariances)
+    if not variants:
+        raise ConfigurationError("The method variants() of a probe yields one instance at least.")
+    whole = Report(variants[0].name, variants=len(variants))
+    usual = {name: field.get_default() for name, field in type(variants[0]).model_fields.items()}
+    for probe in variants:
+        own = check_probe(probe, seed=seed, invariances=invariances)
+        special = {k: v for k, v in probe.parameters().items() if v != _plain(usual.get(k))}
+        what = f"{canonical_json(special)}: " if special else ""
+        whole.oracles += own.oracles
+        whole.invariances += own.invariances
+        whole.vacuous += own.vacuous
+        whole.faults += [f"{what}{text}" for text in own.faults]
+        new = [text for text in own.inapplicable if text not in whole.inapplicable]
+        whole.inapplicable += new
+    return whole
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def check_probe(probe: Probe, *, seed: int = 0, invariances: bool = True) -> Report:
@@ -105,10 +132,14 @@ def check_probe(probe: Probe, *, seed: int = 0, invariances: bool = True) -> Rep
     """
     report = Report(probe.name)
     own = list(probe.oracles())
+    measured: dict[tuple[object, ...], dict[Key, float]] = {}
     for number, case in enumerate(own):
-        _check_oracle(probe, case, number, report)
+        _check_oracle(probe, case, number, report, measured)
     if invariances:
-        cases = [("own case", _in_float64(case)) for case in own] + list(_standard_cases(probe))
+        # Cases that differ in what they expect are one to an invariance.
+        different = {_identity(case): case for case in own}
+        cases = [("own case", _in_float64(case)) for case in different.values()]
+        cases += _standard_cases(probe)
         trials = [(name, _Trial(probe, case, seed)) for name, case in cases]
         for metric in probe.metrics:
             for declaration in sorted(probe.invariances(metric)):
@@ -118,12 +149,26 @@ def check_probe(probe: Probe, *, seed: int = 0, invariances: bool = True) -> Rep
     return report
 
 
-def _check_oracle(probe: Probe, case: Case, number: int, report: Report) -> None:
+def _identity(case: Case) -> tuple[object, ...]:
+    """What a case measures, whatever it expects (told among cases that are alive)."""
+    models = case.model if isinstance(case.model, tuple) else (case.model,)
+    return (*map(id, models), id(case.data), case.seed, *map(id, case.checkpoints.values()))
+
+
+def _check_oracle(
+    probe: Probe,
+    case: Case,
+    number: int,
+    report: Report,
+    measured: dict[tuple[object, ...], dict[Key, float]],
+) -> None:
+    key = _identity(case)
     try:
-        values = _values(probe, case, None)
+        values = measured[key] if key in measured else _values(probe, case, None)
     except Exception as error:  # noqa: BLE001 - a third party's probe may raise anything
         report.faults.append(f"oracle {number} raised {type(error).__name__}: {error}")
         return
+    measured[key] = values
     wanted_at = canonical_json(dict(case.at)) if case.at else None
     for metric, expected in case.expected.items():
         found = [
@@ -146,8 +191,14 @@ def _close(found: float, expected: float, tolerance: float) -> bool:
     return found == expected or abs(found - expected) <= tolerance
 
 
-def _values(probe: Probe, case: Case, moves: tuple[Move, Move] | None) -> dict[Key, float]:
-    """The readings of a case, with its sides moved."""
+#: What was prepared of one side under a move of its model alone.
+_Kept = dict[tuple[int, Move], dict[str, Tensor]]
+
+
+def _values(
+    probe: Probe, case: Case, moves: tuple[Move, Move] | None, kept: _Kept | None = None
+) -> dict[Key, float]:
+    """The readings of a case, with its sides moved; a side that did not move is prepared once."""
     data = case.data
     models = case.model if probe.arity == 2 else (case.model,)
     if moves is not None:
@@ -172,10 +223,16 @@ def _values(probe: Probe, case: Case, moves: tuple[Move, Move] | None) -> dict[K
                 subject = moves[position].subject(subject)
             subjects.append(subject)
         if probe.arity == 2:
-            prepared = [
-                prepare(probe, subject, data, context, sides=[side])
-                for side, subject in enumerate(subjects)
-            ]
+            prepared = []
+            for side, subject in enumerate(subjects):
+                own = moves[side] if moves is not None else STILL
+                lasting = kept is not None and data is case.data
+                found = kept.get((side, own)) if kept is not None and lasting else None
+                if found is None:
+                    found = prepare(probe, subject, data, context, sides=[side])
+                if kept is not None and lasting:
+                    kept[side, own] = found
+                prepared.append(found)
         measured = measure(probe, subjects, prepared, data, context)
     return {_key(value): value.estimate.value for value in measured.values}
 
@@ -191,26 +248,30 @@ class _Trial:
         self._probe = probe
         self._case = case
         self._seed = seed
+        self._kept: _Kept = {}
         self._controls: dict[str, dict[Key, float]] = {}
         self._moved: dict[str, list[dict[Key, float]]] = {}
 
     @cached_property
     def base(self) -> dict[Key, float]:
         """The readings as they are."""
-        return _values(self._probe, self._case, None)
+        return _values(self._probe, self._case, None, self._kept)
 
     def control(self, declaration: str) -> dict[Key, float]:
         """The readings once what the group keeps is destroyed."""
         if declaration not in self._controls:
             move = _control(declaration, self._seed, self._case)
-            self._controls[declaration] = _values(self._probe, self._case, move)
+            self._controls[declaration] = _values(self._probe, self._case, move, self._kept)
         return self._controls[declaration]
 
     def moved(self, declaration: str) -> list[dict[Key, float]]:
         """The readings under random elements of the group."""
         if declaration not in self._moved:
             moves = _moves(self._probe, declaration, self._seed, self._case)
-            self._moved[declaration] = [_values(self._probe, self._case, pair) for pair in moves]
+            self._moved[declaration] = [
+                _values(self._probe, self._case, pair, self._kept) for pair in moves
+            ]
+            self._kept = {key: made for key, made in self._kept.items() if key[1] is STILL}
         return self._moved[declaration]
 
 
@@ -264,9 +325,6 @@ def _differs(base: dict[Key, float], other: dict[Key, float], tolerance: float) 
     return None
 
 
-_STILL = Move(lambda subject: subject, lambda data: data)
-
-
 def _moves_models(declaration: str) -> bool:
     """Whether it acts on each model by itself; data, which are one, move for both."""
     return declaration.partition(":")[0] in {"codes", "weights"}
@@ -275,7 +333,7 @@ def _moves_models(declaration: str) -> bool:
 def _control(declaration: str, seed: int, case: Case) -> tuple[Move, Move]:
     move = move_for(declaration, seed, classes=case.data.classes, control=True)
     # Of a pair one side is destroyed; were both treated alike, they might stay alike.
-    return move, _STILL if _moves_models(declaration) else Move(move.subject, _STILL.data)
+    return move, STILL if _moves_models(declaration) else Move(move.subject, STILL.data)
 
 
 def _moves(probe: Probe, declaration: str, seed: int, case: Case) -> Iterator[tuple[Move, Move]]:
@@ -286,7 +344,7 @@ def _moves(probe: Probe, declaration: str, seed: int, case: Case) -> Iterator[tu
         if probe.arity == 2 and _moves_models(declaration):
             yield from sides(move, move_for(declaration, first + 1, classes=classes))
         else:
-            yield move, Move(move.subject, _STILL.data)
+            yield move, Move(move.subject, STILL.data)
 
 
 def _standard_cases(probe: Probe) -> Iterable[tuple[str, Case]]:

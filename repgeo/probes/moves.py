@@ -24,7 +24,7 @@ from repgeo.models.loaded import Epoch, LoadedModel
 from repgeo.probes.metric import GROUPS
 from repgeo.probes.subject import Subject
 
-__all__ = ["Move", "MovedSubject", "move_for"]
+__all__ = ["STILL", "Move", "MovedSubject", "move_for"]
 
 Change = Callable[[Tensor], Tensor]
 
@@ -231,6 +231,10 @@ def _same_data(data: Dataset) -> Dataset:
     return data
 
 
+#: The move that leaves everything as it is.
+STILL = Move(_same_subject, _same_data)
+
+
 def move_for(
     declaration: str, seed: int, *, classes: int | None = None, control: bool = False
 ) -> Move:
@@ -390,7 +394,6 @@ def _each_split(data: Dataset, change: Callable[[Split], Split]) -> Dataset:
 
 def sides(first: Move, second: Move) -> Iterator[tuple[Move, Move]]:
     """For a pair: one side moved, the other, and both by different elements."""
-    still = Move(_same_subject, _same_data)
-    yield first, still
-    yield still, second
+    yield first, STILL
+    yield STILL, second
     yield first, second

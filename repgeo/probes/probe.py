@@ -83,6 +83,9 @@ class Probe(BaseModel):
         Whether it fits something on the train split.
     metrics
         The numbers it yields.
+
+    Where a declaration depends on the parameters, override `invariances`, and let `variants` yield
+    the settings that `repgeo check` is to execute (by default the one without arguments).
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -125,6 +128,21 @@ class Probe(BaseModel):
     def oracles(self) -> Iterable[Case]:
         """Tiny cases with closed-form answers: no training, milliseconds."""
         return ()
+
+    @classmethod
+    def variants(cls) -> Iterable[Probe]:
+        """The settings whose oracles and invariances `repgeo check` executes, all counted.
+
+        The default parameters here. A probe that declares other invariances for other parameters
+        yields one instance for each; keep them small, as all of it should take seconds.
+
+        Examples
+        --------
+        >>> from repgeo.probes import Accuracy
+        >>> list(Accuracy.variants()) == [Accuracy()]
+        True
+        """
+        yield cls()
 
     def invariances(self, metric: str) -> frozenset[str]:
         """The invariances of a metric under the present parameters."""
