@@ -68,6 +68,26 @@ _MODELS: Final[dict[str, _Entry]] = {
         "The Fourier transform of a group, with noise",
         ("baseline", "groups"),
     ),
+    "polynomial_cnn": (
+        "repgeo.models.filter_networks:polynomial_cnn",
+        "Convolutions in one dimension with a power between",
+        ("net", "algebra"),
+    ),
+    "group_cnn": (
+        "repgeo.models.filter_networks:group_cnn",
+        "Convolutions on a finite group with a power between",
+        ("net", "algebra", "groups"),
+    ),
+    "monomial_mlp": (
+        "repgeo.models.monomial_mlp:monomial_mlp",
+        "Multi-layer perceptron whose activation is a power",
+        ("net", "algebra"),
+    ),
+    "attention": (
+        "repgeo.models.attention_network:attention",
+        "Lightning or softmax self-attention alone",
+        ("net", "algebra"),
+    ),
 }
 
 _DATASETS: Final[dict[str, _Entry]] = {
@@ -103,6 +123,11 @@ _DATASETS: Final[dict[str, _Entry]] = {
         "repgeo.datasets.group_signals:composition",
         "Products of two elements of a group",
         ("synthetic", "groups"),
+    ),
+    "pixel_rows": (
+        "repgeo.datasets.pixel_rows:pixel_rows",
+        "Rows of pixels of digits, to be predicted from the row above",
+        ("regression",),
     ),
 }
 
@@ -225,6 +250,21 @@ _PROBES: Final[dict[str, _Entry]] = {
         "repgeo.probes.invariance_purity:InvariancePurity",
         "Invariance of single neurons, and the purity of their weights",
         ("groups", "weights"),
+    ),
+    "neuromanifold": (
+        "repgeo.probes.neuromanifold:Neuromanifold",
+        "Dimension of the functions that a network can express",
+        ("algebra", "weights"),
+    ),
+    "fibre": (
+        "repgeo.probes.fibre:Fibre",
+        "Symmetries of the parameters, and what they leave unexplained",
+        ("algebra", "weights"),
+    ),
+    "critical_points": (
+        "repgeo.probes.critical_points:CriticalPointsOfError",
+        "Critical points of the error of polynomial CNNs",
+        ("algebra",),
     ),
 }
 

@@ -138,11 +138,11 @@ def _grouped(
     slopes: np.ndarray, zeros: int, predicted: Sequence[tuple[float, int]]
 ) -> tuple[ContactOrder, ...]:
     """Slopes in groups, each at the predicted order that is nearest."""
-    orders = [order for order, _ in predicted if math.isfinite(order)]
-    nearest = [min(orders, key=lambda order, s=slope: abs(order - s)) for slope in slopes]
+    orders = np.array([order for order, _ in predicted if math.isfinite(order)])
+    nearest = np.abs(orders[:, None] - slopes).argmin(axis=0)
     found = []
-    for order in orders:
-        own = np.array([s for s, near in zip(slopes, nearest, strict=True) if near == order])
+    for place, order in enumerate(orders.tolist()):
+        own = slopes[nearest == place]
         if len(own):
             mean = float(own.mean())
             found.append(ContactOrder(mean, len(own), order, float(np.abs(own - mean).max())))

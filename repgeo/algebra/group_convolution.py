@@ -54,10 +54,14 @@ class GroupCNN(Network):
         """`(|G|,)`."""
         return (self.order,)
 
+    @property
+    def windows(self) -> tuple[Numbers, ...]:
+        """For each layer the entries that each output reads: the Cayley table."""
+        return (np.array(self.table),) * self.layers
+
     def evaluate(self, parameters: Mapping[str, Dual], x: Dual) -> Dual:
         """The outputs `(n, |G|)` at `(n, |G|)`."""
-        index = np.array(self.table)
-        return filter_powers(parameters, x, [index] * self.layers, self.degree)
+        return filter_powers(parameters, x, self.windows, self.degree)
 
     @property
     def dimension(self) -> int | None:

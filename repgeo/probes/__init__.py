@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from repgeo.probes.accuracy import Accuracy
     from repgeo.probes.cayley_recovery import CayleyRecovery
     from repgeo.probes.context import Context
+    from repgeo.probes.critical_points import CriticalPointsOfError
     from repgeo.probes.cross_walk import CrossWalk
     from repgeo.probes.equivariance_error import EquivarianceError
+    from repgeo.probes.fibre import Fibre
     from repgeo.probes.fourier_features import FourierFeatures
     from repgeo.probes.invariance_purity import InvariancePurity
     from repgeo.probes.latent_retrieval import LatentRetrieval
     from repgeo.probes.magnification import Magnification
     from repgeo.probes.metric import Metric
+    from repgeo.probes.neuromanifold import Neuromanifold
     from repgeo.probes.null_walk import NullWalk
     from repgeo.probes.probe import Case, Probe, Side
     from repgeo.probes.pullback_volume import PullbackVolume
@@ -33,13 +36,16 @@ __all__ = [
     "Case",
     "CayleyRecovery",
     "Context",
+    "CriticalPointsOfError",
     "CrossWalk",
     "EquivarianceError",
+    "Fibre",
     "FourierFeatures",
     "InvariancePurity",
     "LatentRetrieval",
     "Magnification",
     "Metric",
+    "Neuromanifold",
     "NullWalk",
     "Probe",
     "PullbackVolume",
@@ -60,13 +66,16 @@ __getattr__, __dir__ = lazy_exports(
         "Case": "repgeo.probes.probe",
         "CayleyRecovery": "repgeo.probes.cayley_recovery",
         "Context": "repgeo.probes.context",
+        "CriticalPointsOfError": "repgeo.probes.critical_points",
         "CrossWalk": "repgeo.probes.cross_walk",
         "EquivarianceError": "repgeo.probes.equivariance_error",
+        "Fibre": "repgeo.probes.fibre",
         "FourierFeatures": "repgeo.probes.fourier_features",
         "InvariancePurity": "repgeo.probes.invariance_purity",
         "LatentRetrieval": "repgeo.probes.latent_retrieval",
         "Magnification": "repgeo.probes.magnification",
         "Metric": "repgeo.probes.metric",
+        "Neuromanifold": "repgeo.probes.neuromanifold",
         "NullWalk": "repgeo.probes.null_walk",
         "Probe": "repgeo.probes.probe",
         "PullbackVolume": "repgeo.probes.pullback_volume",
