@@ -163,34 +163,29 @@ def delaunay_graph(
 
 
 def _edges(sites: Sites, method: Method, *, weak: bool) -> tuple[Int, str, Decisions]:
-    wanted = method
-    if method == "auto":
-        few = len(sites) <= _HULL_SITES.get(sites.dimension, 0)
-        wanted = "hull" if sites.dimension <= 3 or few else "star"
-    if wanted == "star":
-        return (*_with_method(star_edges(sites, weak=weak), "star"),)
-    if sites.dimension == 1 or len(sites) < 3:
-        order = np.argsort(sites.points[:, 0], kind="stable") if len(sites) else np.empty(0, int)
-        if sites.dimension == 1 or len(sites) < 2 or len(sites) == 2:
-            return np.stack([order[:-1], order[1:]], axis=1), "hull", Decisions()
-    if sites.dimension == 2:
-        planar = planar_edges(sites, weak=weak)
-        if planar is not None:
-            return planar, "hull", Decisions()
-    else:
-        found = hull_edges(sites, weak=weak)
+    n, d = len(sites), sites.dimension
+    few = n <= _HULL_SITES.get(d, 0)
+    if n > 1 and (method == "hull" or (method == "auto" and (d <= 3 or few))):
+        found = _by_hull(sites, weak=weak)
         if found is not None:
             return found[0], "hull", found[1]
-    if method == "hull":
-        raise InputError(
-            f"These {len(sites)} points in dimension {sites.dimension} have no hull with a volume "
-            "(too few, or on a common line, plane or sphere). Use method='star' or 'auto'."
-        )
-    return (*_with_method(star_edges(sites, weak=weak), "star"),)
+        if method == "hull":
+            raise InputError(
+                f"These {n} points in dimension {d} have no hull with a volume (too few, or on a "
+                "common line, plane or sphere). Use method='star' or 'auto'."
+            )
+    edges, decisions = star_edges(sites, weak=weak)
+    return edges, "star", decisions
 
 
-def _with_method(found: tuple[Int, Decisions], method: str) -> tuple[Int, str, Decisions]:
-    return found[0], method, found[1]
+def _by_hull(sites: Sites, *, weak: bool) -> tuple[Int, Decisions] | None:
+    if sites.dimension == 1:
+        order = np.argsort(sites.points[:, 0], kind="stable")
+        return np.stack([order[:-1], order[1:]], axis=1), Decisions()
+    if sites.dimension > 2:
+        return hull_edges(sites, weak=weak)
+    planar = planar_edges(sites, weak=weak)
+    return None if planar is None else (planar, Decisions())
 
 
 def _sorted(edges: Int, n: int) -> Int:

@@ -1,19 +1,19 @@
-"""Classical distances between sets of points of hyperbolic space."""
+"""Classical distances between sets of points of hyperbolic or flat space."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from repgeo.errors import InputError, MissingExtraError
 from repgeo.hyperbolic.alignment import both
 from repgeo.hyperbolic.containers import double
-from repgeo.hyperbolic.coordinates import Model
 from repgeo.hyperbolic.distances import distance_matrix
-from repgeo.hyperbolic.sites import Float
+from repgeo.hyperbolic.sites import Float, Space
 
 __all__ = [
     "assignment_distance",
@@ -28,7 +28,7 @@ def chamfer_distance(
     b: Tensor | np.ndarray,
     *,
     squared: bool = False,
-    model: Model = "poincare",
+    model: Space = "poincare",
     curvature: float = -1.0,
 ) -> float:
     """The mean distance to the nearest point of the other set, averaged over both directions.
@@ -44,7 +44,7 @@ def chamfer_distance(
     squared
         Whether distances are squared first.
     model, curvature
-        Of both.
+        Of both; "euclidean" for flat space.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def hausdorff_distance(
     b: Tensor | np.ndarray,
     *,
     squared: bool = False,
-    model: Model = "poincare",
+    model: Space = "poincare",
     curvature: float = -1.0,
 ) -> float:
     """The largest distance from a point of either set to the nearest of the other.
@@ -83,7 +83,7 @@ def hausdorff_distance(
     squared
         Whether it is squared, as in the code of HyperDGA.
     model, curvature
-        Of both.
+        Of both; "euclidean" for flat space.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def transport_distance(
     b: Tensor | np.ndarray,
     *,
     order: int = 1,
-    model: Model = "poincare",
+    model: Space = "poincare",
     curvature: float = -1.0,
 ) -> float:
     """The Wasserstein distance of two sets with equal weights: optimal transport.
@@ -126,7 +126,7 @@ def transport_distance(
     order
         1 or 2.
     model, curvature
-        Of both.
+        Of both; "euclidean" for flat space.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def assignment_distance(
     a: Tensor | np.ndarray,
     b: Tensor | np.ndarray,
     *,
-    model: Model = "poincare",
+    model: Space = "poincare",
     curvature: float = -1.0,
 ) -> float:
     """The mean distance of the best matching of the smaller set into the larger.
@@ -172,7 +172,7 @@ def assignment_distance(
     a, b
         Points `(n_a, d)`, `(n_b, d)`.
     model, curvature
-        Of both.
+        Of both; "euclidean" for flat space.
 
     Raises
     ------
@@ -193,9 +193,13 @@ def assignment_distance(
 
 
 def _distances(
-    a: Tensor | np.ndarray, b: Tensor | np.ndarray, model: Model, curvature: float
+    a: Tensor | np.ndarray, b: Tensor | np.ndarray, model: Space, curvature: float
 ) -> Float:
     points = double(both(a, b)).detach().cpu()
+    if model == "euclidean":
+        exact = "donot_use_mm_for_euclid_dist"
+        flat: Float = torch.cdist(points[: len(a)], points[len(a) :], compute_mode=exact).numpy()
+        return flat
     made: Float = distance_matrix(
         points[: len(a)], points[len(a) :], model=model, curvature=curvature
     ).numpy()

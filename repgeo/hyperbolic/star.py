@@ -97,7 +97,9 @@ class StarBuilder:
         normals = self.sites.normals(i)
         chords = self.sites.chords(i)
         chords[i] = np.inf
-        known[chords.argmin()] = JOINED
+        nearest = int(chords.argmin())
+        if (chords <= chords[nearest] * (1 + MARGIN)).sum() == 1:
+            known[nearest] = JOINED
         if state is None:
             self._seed(known, normals, chords)
         for j in _in_order(np.flatnonzero(known == UNKNOWN), chords):
@@ -146,9 +148,9 @@ class StarBuilder:
         while True:
             rows = normals[chosen]
             rows = rows - (rows @ own)[:, None] * own
-            weights, length = nnls(rows.T, target)
-            room = length * length - self.threshold
+            weights = _weights(rows, target)
             p = target - weights @ rows
+            room = float(p @ p) - self.threshold
             if not self.sites.hyperbolic and room <= MARGIN and _spanned(rows, weights):
                 known[j] = APART
                 return
@@ -172,7 +174,7 @@ class StarBuilder:
             if excess[worst] <= MARGIN or worst in chosen:
                 break
             chosen.append(worst)
-        tight = [k for k, weight in zip(chosen, weights, strict=False) if weight > 0]
+        tight = [k for k, weight in zip(chosen, weights, strict=True) if weight > 0]
         self.decisions.exact += 1
         joins = referee(self.sites, i, j, tight, weak=self.weak)
         known[j] = JOINED if joins else APART
@@ -186,6 +188,14 @@ def _flexible(rows: Float) -> bool:
     size = np.diag(gram)
     values = np.linalg.eigvalsh(gram / np.sqrt(np.outer(size, size)))
     return bool(values[0] > 1e-10)
+
+
+def _weights(rows: Float, target: Float) -> Float:
+    """The weights >= 0 of rows that bring their sum nearest to a target."""
+    if not len(rows):
+        return np.zeros(0)  # SciPy does not survive a matrix without columns
+    made: Float = nnls(rows.T, target)[0]
+    return made
 
 
 def _spanned(rows: Float, weights: Float) -> bool:
@@ -219,6 +229,8 @@ def star_edges(sites: Sites, *, weak: bool = False) -> tuple[Int, Decisions]:
     """
     n = len(sites)
     builder = StarBuilder(sites, weak)
+    if n < 2:
+        return np.empty((0, 2), dtype=np.int64), builder.decisions
     state = _separated(sites) if sites.hyperbolic else np.zeros((n, n), dtype=np.int8)
     np.fill_diagonal(state, APART)
     for i in np.argsort((state == UNKNOWN).sum(axis=1), kind="stable"):
