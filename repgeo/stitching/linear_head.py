@@ -184,24 +184,49 @@ def descend_linear_head(
     if min(recipe.lr, recipe.epochs, recipe.batch_size) <= 0 or recipe.weight_decay < 0:
         raise InputError(f"Rate, epochs and batch size must be positive, got {recipe}.")
     classes, positions = torch.unique(labels.cpu(), return_inverse=True)
-    inputs = codes.detach().cpu().double()
-    weight = torch.zeros(len(classes), inputs.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(len(classes), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.AdamW([weight, bias], lr=recipe.lr, weight_decay=recipe.weight_decay)
-    with torch.enable_grad():
-        for _ in range(recipe.epochs):
-            order = torch.randperm(len(inputs), generator=generator)
-            for batch in torch.split(order, recipe.batch_size):
-                optimizer.zero_grad(set_to_none=True)
-                logits = inputs[batch] @ weight.T + bias
-                torch.nn.functional.cross_entropy(logits, positions[batch]).backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-    device = codes.device
+    inputs = codes.detach().cpu().double().numpy()
+    features = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+    targets = np.zeros((len(inputs), len(classes)))
+    targets[np.arange(len(inputs)), positions.numpy()] = 1.0
+    descent = _AdamW(np.zeros((len(classes), features.shape[1])), recipe)
+    for _ in range(recipe.epochs):
+        order = torch.randperm(len(inputs), generator=generator).numpy()
+        for start in range(0, len(order), recipe.batch_size):
+            batch = order[start : start + recipe.batch_size]
+            descent.update(_gradient(descent.weights, features[batch], targets[batch]))
+    weights = torch.from_numpy(descent.weights).to(codes.device)
     return LinearHead(
-        weight.detach().to(device),
-        bias.detach().to(device),
-        classes.to(device=device, dtype=torch.int64),
+        weights[:, :-1].contiguous(),
+        weights[:, -1].contiguous(),
+        classes.to(device=codes.device, dtype=torch.int64),
     )
+
+
+def _gradient(weights: np.ndarray, features: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Of the mean cross-entropy: `(classes, features)`."""
+    logits = features @ weights.T  # (batch, classes)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    gradient: np.ndarray = (shares - targets).T @ features / len(features)
+    return gradient
+
+
+class _AdamW:
+    """Adam with decoupled weight decay, with torch's other settings."""
+
+    def __init__(self, weights: np.ndarray, recipe: DescentRecipe) -> None:
+        self.weights = weights
+        self._rate, self._decay = recipe.lr, 1.0 - recipe.lr * recipe.weight_decay
+        self._first, self._second = np.zeros_like(weights), np.zeros_like(weights)
+        self._steps = 0
+
+    def update(self, gradient: np.ndarray) -> None:
+        self._steps += 1
+        self._first += 0.1 * (gradient - self._first)
+        self._second += 0.001 * (gradient * gradient - self._second)
+        spread = np.sqrt(self._second / (1.0 - 0.999**self._steps)) + 1e-8
+        self.weights *= self._decay
+        self.weights -= self._rate / (1.0 - 0.9**self._steps) * self._first / spread
 
 
 def normalized(codes: Tensor) -> Tensor:

@@ -149,6 +149,26 @@ def test_the_first_step_of_descent_is_that_of_adam() -> None:
     )
 
 
+def test_descent_is_that_of_torch() -> None:
+    codes, labels = problem()
+    recipe = DescentRecipe(lr=0.02, epochs=4, batch_size=50, weight_decay=0.3)
+    head = descend_linear_head(
+        codes, labels, recipe=recipe, generator=torch.Generator().manual_seed(3)
+    )
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, codes.shape[1], 3).double()
+    for parameter in layer.parameters():
+        torch.nn.init.zeros_(parameter)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.02, weight_decay=0.3)
+    generator = torch.Generator().manual_seed(3)
+    for _ in range(4):
+        for batch in torch.split(torch.randperm(len(codes), generator=generator), 50):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(layer(codes[batch]), labels[batch]).backward()
+            optimizer.step()
+    torch.testing.assert_close(head.weight, layer.weight.detach(), atol=1e-10, rtol=0)
+    torch.testing.assert_close(head.bias, layer.bias.detach(), atol=1e-10, rtol=0)
+
+
 def test_descent_goes_along_with_relabelling_and_repeats() -> None:
     codes, labels = problem()
     recipe = DescentRecipe(epochs=3)
