@@ -68,6 +68,36 @@ _MODELS: Final[dict[str, _Entry]] = {
         "The Fourier transform of a group, with noise",
         ("baseline", "groups"),
     ),
+    "energies": (
+        "repgeo.models.scalar_neurons:energies",
+        "Neurons |<w, x>|^2 with complex weights",
+        ("net", "groups"),
+    ),
+    "bispectral": (
+        "repgeo.models.scalar_neurons:bispectral",
+        "Bispectral network with complex weights",
+        ("net", "groups"),
+    ),
+    "published_bispectral": (
+        "repgeo.models.scalar_neurons:published_bispectral",
+        "Published weights of a bispectral network",
+        ("groups",),
+    ),
+    "composition_mlp": (
+        "repgeo.models.composition_networks:composition_mlp",
+        "One hidden layer on two one-hot vectors",
+        ("net", "groups"),
+    ),
+    "modular_addition_formula": (
+        "repgeo.models.composition_networks:modular_addition_formula",
+        "Weights that add modulo p, by formula",
+        ("baseline", "groups"),
+    ),
+    "composition_formula": (
+        "repgeo.models.composition_networks:composition_formula",
+        "The exact network that multiplies in a group",
+        ("baseline", "groups"),
+    ),
     "polynomial_cnn": (
         "repgeo.models.filter_networks:polynomial_cnn",
         "Convolutions in one dimension with a power between",
@@ -124,6 +154,11 @@ _DATASETS: Final[dict[str, _Entry]] = {
         "Products of two elements of a group",
         ("synthetic", "groups"),
     ),
+    "natural_patches": (
+        "repgeo.datasets.natural_patches:natural_patches",
+        "Natural patches with rotated or shifted copies",
+        ("images", "groups"),
+    ),
     "pixel_rows": (
         "repgeo.datasets.pixel_rows:pixel_rows",
         "Rows of pixels of digits, to be predicted from the row above",
@@ -172,6 +207,11 @@ _OBJECTIVES: Final[dict[str, _Entry]] = {
         "Invariance of power spectra to a group, regularised",
         ("groups",),
     ),
+    "orbit_invariance": (
+        "repgeo.objectives.orbit_invariance:OrbitInvariance",
+        "Outputs that agree on a sample and its moved copy",
+        ("groups",),
+    ),
 }
 
 _PROBES: Final[dict[str, _Entry]] = {
@@ -205,6 +245,16 @@ _PROBES: Final[dict[str, _Entry]] = {
         "repgeo.probes.cross_walk:CrossWalk",
         "Walks from test points across classes, to the answer of another",
         ("geometry", "output"),
+    ),
+    "hyperdga": (
+        "repgeo.probes.hyperdga:HyperDGAProbe",
+        "Mixing of two sets of codes in their hyperbolic Delaunay graph",
+        ("hyperbolic",),
+    ),
+    "hyperdga_models": (
+        "repgeo.probes.hyperdga:HyperDGABetweenModels",
+        "Mixing of two models' codes in their hyperbolic Delaunay graph",
+        ("hyperbolic", "pair"),
     ),
     "tree_likeness": (
         "repgeo.probes.tree_likeness:TreeLikeness",
@@ -249,6 +299,11 @@ _PROBES: Final[dict[str, _Entry]] = {
     "invariance_purity": (
         "repgeo.probes.invariance_purity:InvariancePurity",
         "Invariance of single neurons, and the purity of their weights",
+        ("groups", "weights"),
+    ),
+    "circular_harmonics": (
+        "repgeo.probes.circular_harmonics:CircularHarmonics",
+        "Filters on patches that hold one angular frequency",
         ("groups", "weights"),
     ),
     "neuromanifold": (

@@ -27,12 +27,15 @@ Arrays = Callable[[str], "Mapping[str, np.ndarray]"]
 _MODULES: Final = {
     "critical_points": "repgeo.report.figures.critical_points",
     "fibre": "repgeo.report.figures.fibre",
+    "hyperdga": "repgeo.report.figures.hyperdga",
     "magnification": "repgeo.report.figures.magnification",
     "neuromanifold": "repgeo.report.figures.neuromanifold",
     "null_walk": "repgeo.report.figures.null_walk",
     "pullback_volume": "repgeo.report.figures.pullback_volume",
     "relative_stitching": "repgeo.report.figures.relative_stitching",
     "scalar_curvature": "repgeo.report.figures.scalar_curvature",
+    "similarity": "repgeo.report.figures.similarity",
+    "topology": "repgeo.report.figures.topology",
     "volume_slice": "repgeo.report.figures.volume_slice",
 }
 
