@@ -31,7 +31,7 @@ class Similarity(Probe):
     metric               same  what it is (`repgeo.stitching.similarity`)           chance
     ==================== ===== ==================================================== ================
     cka                  1     unbiased linear CKA                                  0
-    biased_cka           1     the same with the biased estimator                   by n and sizes
+    biased_cka           1     the same with the biased estimator                   of all shuffles
     mean_cca             1     mean canonical correlation; n must exceed the sizes  by n and ranks
     svcca                1     the same, of leading principal directions            by n and ranks
     pwcca                1     weighted by the first side's features                by n and ranks

@@ -28,6 +28,7 @@ from repgeo.stitching import (
 from repgeo.stitching.similarity import (
     angular_chance,
     biased_cka_chance,
+    biased_cka_shuffled,
     cycle_knn_chance,
     mean_cca_chance,
     mutual_knn_chance,
@@ -96,6 +97,11 @@ def test_biased_cka_of_all_shuffles_is_a_ratio_of_traces() -> None:
         biased.append(cka(a, b[order], unbiased=False).item())
         unbiased.append(cka(a, b[order]).item())
     assert np.mean(biased) == pytest.approx(expected.item(), abs=1e-12)
+    assert biased_cka_shuffled(a, b) == pytest.approx(expected.item(), abs=1e-12)
+    wide = normal(6, 40, 2)
+    assert biased_cka_shuffled(wide, b) == pytest.approx(
+        np.mean([cka(wide, b[order], unbiased=False).item() for order in orders]), abs=1e-12
+    )
     assert np.mean(unbiased) == pytest.approx(0.0, abs=1e-12)
 
 

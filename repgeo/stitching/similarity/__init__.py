@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from repgeo.stitching.similarity.chance import (
         angular_chance,
         biased_cka_chance,
+        biased_cka_shuffled,
         cycle_knn_chance,
         mean_cca_chance,
         mutual_knn_chance,
@@ -86,6 +87,7 @@ __all__ = [
     "angular_chance",
     "angular_distance",
     "biased_cka_chance",
+    "biased_cka_shuffled",
     "canonical_correlations",
     "cka",
     "compare",
@@ -122,6 +124,7 @@ __getattr__, __dir__ = lazy_exports(
         "angular_chance": "repgeo.stitching.similarity.chance",
         "angular_distance": "repgeo.stitching.similarity.shape_distances",
         "biased_cka_chance": "repgeo.stitching.similarity.chance",
+        "biased_cka_shuffled": "repgeo.stitching.similarity.chance",
         "canonical_correlations": "repgeo.stitching.similarity.canonical_analysis",
         "cka": "repgeo.stitching.similarity.kernel_alignment",
         "compare": "repgeo.stitching.similarity.measures",

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from repgeo.errors import InputError
+from repgeo.stitching.similarity.codes import centred, check_pair
 
 __all__ = [
     "angular_chance",
     "biased_cka_chance",
+    "biased_cka_shuffled",
     "cycle_knn_chance",
     "hypergeometric_jaccard",
     "mean_cca_chance",
@@ -37,7 +39,7 @@ def biased_cka_chance(n: int, features_a: int, features_b: int) -> float:
     """The biased CKA of independent Gaussian codes: sqrt(d_a d_b / ((n + d_a)(n + d_b))).
 
     For equal d that is 1 / (1 + n/d). Under a shuffle the mean is exactly
-    tr K tr L / ((n-1) |K||L|) with the centred kernels, of which this is the Gaussian value. (The
+    tr K tr L / ((n-1) |K||L|) (`biased_cka_shuffled`), of which this is the Gaussian value. (The
     unbiased CKA has the mean 0.)
 
     Raises
@@ -52,6 +54,42 @@ def biased_cka_chance(n: int, features_a: int, features_b: int) -> float:
     """
     _check(n, 4, features_a, features_b)
     return math.sqrt(features_a / (n + features_a) * features_b / (n + features_b))
+
+
+def biased_cka_shuffled(a: Tensor, b: Tensor) -> float:
+    """The biased CKA under a shuffle of the rows of one side, exactly.
+
+    tr K tr L / ((n-1) |K| |L|) with the centred kernels: the mean over all orders. It is smaller
+    than the Gaussian value where a few directions hold most of the variance.
+
+    Parameters
+    ----------
+    a, b
+        Codes `(n, features)`.
+
+    Raises
+    ------
+    InputError
+        If the codes do not fit (see `cka`).
+
+    Notes
+    -----
+    O(n d min(n, d)).
+
+    Examples
+    --------
+    >>> line = torch.tensor([[-3.0], [1.0], [2.0]])
+    >>> round(biased_cka_shuffled(line, line), 6)
+    0.5
+    """
+    check_pair(a, b, samples=2)
+    shares = []
+    for codes in (a, b):
+        moved = centred(codes)
+        wide = moved.shape[1] > len(moved)
+        gram = moved @ moved.T if wide else moved.T @ moved  # of the smaller side
+        shares.append(float(gram.trace() / gram.square().sum().sqrt()))
+    return shares[0] * shares[1] / (len(a) - 1)
 
 
 def mean_cca_chance(n: int, rank_a: int, rank_b: int) -> float:

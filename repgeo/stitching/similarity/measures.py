@@ -209,8 +209,7 @@ def _cka(a: Tensor, b: Tensor, rounding: float, given: Settings, _: torch.Genera
 def _biased_cka(
     a: Tensor, b: Tensor, rounding: float, given: Settings, _: torch.Generator
 ) -> Compared:
-    expected = by_chance.biased_cka_chance(len(a), a.shape[1], b.shape[1])
-    return Compared(float(cka(a, b, unbiased=False)), expected)
+    return Compared(float(cka(a, b, unbiased=False)), by_chance.biased_cka_shuffled(a, b))
 
 
 def _canonical(function: Callable[..., Tensor], *, cut: bool = False) -> _Function:
@@ -314,7 +313,7 @@ _SIGNED: Final = (-1.0, 1.0)
 MEASURES: Final[Mapping[str, Measure]] = {
     "cka": Measure("unbiased linear CKA", _SIGNED, 1.0, "higher", "exact", _always(_SHAPE), _cka),
     "biased_cka": Measure(
-        "biased linear CKA", _SHARE, 1.0, "higher", "gaussian", _always(_SHAPE), _biased_cka
+        "biased linear CKA", _SHARE, 1.0, "higher", "exact", _always(_SHAPE), _biased_cka
     ),
     "mean_cca": Measure(
         "mean canonical correlation",
