@@ -118,6 +118,11 @@ _MODELS: Final[dict[str, _Entry]] = {
         "Lightning or softmax self-attention alone",
         ("net", "algebra"),
     ),
+    "commutant": (
+        "repgeo.models.commutant:commutant",
+        "A group read off orbit pairs by linear algebra",
+        ("baseline", "groups"),
+    ),
 }
 
 _DATASETS: Final[dict[str, _Entry]] = {

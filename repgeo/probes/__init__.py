@@ -9,6 +9,7 @@ from repgeo.lazy import lazy_exports
 if TYPE_CHECKING:
     from repgeo.probes.accuracy import Accuracy
     from repgeo.probes.cayley_recovery import CayleyRecovery
+    from repgeo.probes.circular_harmonics import CircularHarmonics
     from repgeo.probes.context import Context
     from repgeo.probes.critical_points import CriticalPointsOfError
     from repgeo.probes.cross_walk import CrossWalk
@@ -35,6 +36,7 @@ __all__ = [
     "Accuracy",
     "Case",
     "CayleyRecovery",
+    "CircularHarmonics",
     "Context",
     "CriticalPointsOfError",
     "CrossWalk",
@@ -65,6 +67,7 @@ __getattr__, __dir__ = lazy_exports(
         "Accuracy": "repgeo.probes.accuracy",
         "Case": "repgeo.probes.probe",
         "CayleyRecovery": "repgeo.probes.cayley_recovery",
+        "CircularHarmonics": "repgeo.probes.circular_harmonics",
         "Context": "repgeo.probes.context",
         "CriticalPointsOfError": "repgeo.probes.critical_points",
         "CrossWalk": "repgeo.probes.cross_walk",
