@@ -157,17 +157,16 @@ class Topology(Probe):
     cloud_size: int = Field(default=16, ge=3)
     clouds: int = Field(default=8, ge=1)
     metric_of_codes: PointMetric = "euclidean"
-    loops: int = Field(default=96, ge=0, le=256)
+    loops: int = Field(default=64, ge=0, le=256)
     beta_factors: Annotated[tuple[_Factor, ...], Field(strict=False)] = BETA_FACTORS
     epochs: Epochs = ()
 
     @classmethod
     def variants(cls) -> Iterable[Probe]:
         """Every kind of distance, and a second layer."""
-        yield cls()
-        for kind in ("l1", "linf", "cosine", "angular"):
-            yield cls(metric_of_codes=kind, cloud_size=6, clouds=3, loops=12)
-        yield cls(layer_post="output", cloud_size=6, loops=0, beta_factors=())
+        for kind in ("euclidean", "l1", "linf", "cosine", "angular"):
+            yield cls(metric_of_codes=kind, cloud_size=6, clouds=2, loops=12, beta_factors=(0.5,))
+        yield cls(layer_post="output", cloud_size=6, clouds=2, loops=0, beta_factors=())
 
     def invariances(self, metric: str) -> frozenset[str]:
         """Those of the distance; none of metrics that these parameters do not ask for."""
