@@ -182,7 +182,7 @@ class HyperDGAProbe(_Mixing):
         Whether the classical distances are measured too.
     transport_points
         0 leaves out transport, which else needs the package POT.
-    compare, pairs, epochs, reference, copies, tree
+    compare, class_pairs, epochs, reference, copies, tree
         See above.
 
     Raises
@@ -223,7 +223,7 @@ class HyperDGAProbe(_Mixing):
     }
 
     compare: Comparison = "classes"
-    pairs: (
+    class_pairs: (
         Literal["all", "named"]
         | Annotated[tuple[tuple[str, str], ...], Field(strict=False, min_length=1)]
     ) = "all"
@@ -234,8 +234,8 @@ class HyperDGAProbe(_Mixing):
 
     @model_validator(mode="after")
     def _only_of_classes(self) -> HyperDGAProbe:
-        if self.pairs != "all" and self.compare != "classes":
-            raise ValueError(f"pairs are of classes, not of {self.compare!r}")
+        if self.class_pairs != "all" and self.compare != "classes":
+            raise ValueError(f"class_pairs are of classes, not of {self.compare!r}")
         if self.epochs != ("final",) and self.compare != "reconstruction":
             raise ValueError(f"epochs belong to compare = 'reconstruction', not {self.compare!r}")
         return self
@@ -285,10 +285,10 @@ class HyperDGAProbe(_Mixing):
         names = data.meta.get("classes", {label: str(label) for label in present})
         places = {str(names[label]): label for label in present}
         asked: Iterable[tuple[str, ...]] = combinations(places, 2)
-        if self.pairs == "named":
+        if self.class_pairs == "named":
             asked = data.meta.get("pairs", ())
-        elif self.pairs != "all":
-            asked = self.pairs
+        elif self.class_pairs != "all":
+            asked = self.class_pairs
         for pair in asked:
             for name in pair:
                 if name not in places:

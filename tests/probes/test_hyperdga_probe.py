@@ -87,15 +87,19 @@ def test_classes_are_compared_in_pairs_with_their_null_law() -> None:
     assert min(read(frame, "transport")) > 0
 
 
-def test_pairs_are_named_by_the_data_or_by_hand() -> None:
+def test_class_pairs_are_named_by_the_data_or_by_hand() -> None:
     x, y = disk(30, 0), torch.arange(30) % 3
     data = data_of(x, y, classes=("a", "b", "c"), pairs=(("a", "c"),))
     quick = {"distances": False}
-    frame = repgeo.evaluate({"m": lambda x: x}, HyperDGAProbe(pairs="named", **quick), data)
+    frame = repgeo.evaluate({"m": lambda x: x}, HyperDGAProbe(class_pairs="named", **quick), data)
     assert set(frame["at"]) == {'{"pair":"a - c"}'}
-    frame = repgeo.evaluate({"m": lambda x: x}, HyperDGAProbe(pairs=(("b", "a"),), **quick), data)
+    frame = repgeo.evaluate(
+        {"m": lambda x: x}, HyperDGAProbe(class_pairs=(("b", "a"),), **quick), data
+    )
     assert set(frame["at"]) == {'{"pair":"b - a"}'}
-    frame = repgeo.evaluate({"m": lambda x: x}, HyperDGAProbe(pairs=(("b", "d"),), **quick), data)
+    frame = repgeo.evaluate(
+        {"m": lambda x: x}, HyperDGAProbe(class_pairs=(("b", "d"),), **quick), data
+    )
     assert "no class 'd'" in frame["error"].iloc[0]
 
 
@@ -178,8 +182,8 @@ def test_what_cannot_be_compared_is_refused() -> None:
         HyperDGAProbe(space="model")(lambda x: x, x, torch.arange(10) % 2)
     with pytest.raises(ValidationError, match="epochs belong to"):
         HyperDGAProbe(epochs=(1, 2))
-    with pytest.raises(ValidationError, match="pairs are of classes"):
-        HyperDGAProbe(compare="copies", pairs="named")
+    with pytest.raises(ValidationError, match="class_pairs are of classes"):
+        HyperDGAProbe(compare="copies", class_pairs="named")
 
 
 @pytest.mark.parametrize("probe", [HyperDGAProbe(), HyperDGABetweenModels(space="euclidean")])

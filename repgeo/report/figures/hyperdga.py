@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,7 @@ __all__ = ["draw", "geodesics", "size"]
 _PANELS: Final = 6
 _PER_ROW: Final = 3
 _SIDE: Final = 3.1  # inches
+_TITLE: Final = 34  # characters of a line
 _STEPS: Final = 12  # of the polygon that stands for a geodesic
 _HETEROGENEOUS: Final = PALETTE[1]
 _SETS: Final = (PALETTE[0], PALETTE[4])
@@ -153,12 +155,17 @@ def _draw_panel(panel: _Panel, axes: Axes) -> None:
         axes.set_ylim(-1.02, 1.02)
     mixed = panel.second[panel.edges[:, 0]] != panel.second[panel.edges[:, 1]]
     crowd = max(0.25, min(1.0, 12 / math.sqrt(len(panel.edges) + 1)))
-    for chosen, colour, width in ((~mixed, "#888888", 0.8), (mixed, _HETEROGENEOUS, 1.1)):
+    for chosen, colour, width, above in (
+        (~mixed, "#888888", 0.8, 2),
+        (mixed, _HETEROGENEOUS, 1.1, 4),  # over the points: in a crowd these would hide them
+    ):
         lines = geodesics(panel.points, panel.edges[chosen], flat=panel.flat)
-        axes.add_collection(LineCollection(list(lines), colors=colour, linewidths=width * crowd))
+        axes.add_collection(
+            LineCollection(list(lines), colors=colour, linewidths=width * crowd, zorder=above)
+        )
     for which, colour in zip((False, True), _SETS, strict=True):
         mine = panel.points[panel.second == which]
-        axes.plot(mine[:, 0], mine[:, 1], ".", color=colour, markersize=1.5 + 5 * crowd, zorder=3)
+        axes.plot(mine[:, 0], mine[:, 1], ".", color=colour, markersize=1 + 4.5 * crowd, zorder=3)
     if panel.flat:
         axes.autoscale_view()
     axes.set_title(panel.title)
@@ -176,7 +183,7 @@ def _panels(frame: pd.DataFrame, arrays: Arrays) -> list[_Panel]:
             continue
         found.append(
             _Panel(
-                f"{title}\nscore {float(row['value']):.3f}",
+                f"{textwrap.fill(title, _TITLE)}\nscore {float(row['value']):.3f}",
                 stored["points"],
                 stored["second"].astype(bool),
                 stored["edges"],
