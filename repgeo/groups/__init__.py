@@ -7,12 +7,41 @@ from typing import TYPE_CHECKING
 from repgeo.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from repgeo.groups.acting import (
+        Group,
+    )
+    from repgeo.groups.continuous import (
+        O3,
+        SE2,
+        SE3,
+        SO2,
+        SO3,
+        Translations,
+        nearest_rotation,
+    )
+    from repgeo.groups.data_actions import (
+        GraphAction,
+        PeriodicShift,
+        PointCloudAction,
+        TokenAction,
+        VoxelAction,
+    )
     from repgeo.groups.discovery import (
         Discovery,
         candidate_dimensions,
         discover_group,
         pair_moments,
         table_of_commutant,
+    )
+    from repgeo.groups.discrete import (
+        Cyclic,
+        Dihedral,
+        Icosahedral,
+        Octahedral,
+        Permutations,
+        Polyhedral,
+        Product,
+        Tetrahedral,
     )
     from repgeo.groups.families import (
         alternating,
@@ -47,6 +76,10 @@ if TYPE_CHECKING:
         quarter_turns,
         zero_filled_shifts,
     )
+    from repgeo.groups.image_rotations import (
+        ImageRotations,
+        ImageShifts,
+    )
     from repgeo.groups.irreducible import (
         Irrep,
         character_table,
@@ -77,14 +110,87 @@ if TYPE_CHECKING:
         latin_rate,
         recover_table,
     )
+    from repgeo.groups.representations import (
+        CallableAction,
+        DirectSum,
+        FieldsAction,
+        IrrepsRepresentation,
+        MatrixRepresentation,
+        Representation,
+        Trivial,
+        as_representation,
+        frequency_representation,
+        parse_irreps,
+        regular_representation,
+        vector_representation,
+    )
+    from repgeo.groups.resampling import (
+        resample,
+    )
     from repgeo.groups.spectral_invariance import (
         expected_invariance_loss,
         pairs_invariance_loss,
         spectral_outputs,
         spectral_regulariser,
     )
+    from repgeo.groups.wigner import (
+        WignerCache,
+        rotation_generators,
+        wigner_matrices,
+    )
 
 _MODULES = {
+    "acting": ("Group",),
+    "continuous": (
+        "O3",
+        "SE2",
+        "SE3",
+        "SO2",
+        "SO3",
+        "Translations",
+        "nearest_rotation",
+    ),
+    "data_actions": (
+        "GraphAction",
+        "PeriodicShift",
+        "PointCloudAction",
+        "TokenAction",
+        "VoxelAction",
+    ),
+    "discrete": (
+        "Cyclic",
+        "Dihedral",
+        "Icosahedral",
+        "Octahedral",
+        "Permutations",
+        "Polyhedral",
+        "Product",
+        "Tetrahedral",
+    ),
+    "image_rotations": (
+        "ImageRotations",
+        "ImageShifts",
+    ),
+    "representations": (
+        "CallableAction",
+        "DirectSum",
+        "FieldsAction",
+        "IrrepsRepresentation",
+        "MatrixRepresentation",
+        "Representation",
+        "Trivial",
+        "as_representation",
+        "frequency_representation",
+        "parse_irreps",
+        "regular_representation",
+        "vector_representation",
+    ),
+    "resampling": ("resample",),
+    "wigner": (
+        "WignerCache",
+        "rotation_generators",
+        "wigner_matrices",
+    ),
     "discovery": (
         "Discovery",
         "candidate_dimensions",
@@ -165,19 +271,50 @@ _MODULES = {
 
 __all__ = [
     "IMAGE_TRANSFORMATIONS",
+    "O3",
+    "SE2",
+    "SE3",
+    "SO2",
+    "SO3",
+    "CallableAction",
     "Certificate",
     "Component",
+    "Cyclic",
+    "Dihedral",
+    "DirectSum",
     "Discovery",
+    "FieldsAction",
     "FiniteGroup",
     "FourierCoefficients",
     "FourierScore",
+    "GraphAction",
+    "Group",
+    "Icosahedral",
     "ImageAction",
+    "ImageRotations",
+    "ImageShifts",
     "InvariancePurity",
     "Irrep",
+    "IrrepsRepresentation",
+    "MatrixRepresentation",
+    "Octahedral",
+    "PeriodicShift",
+    "Permutations",
+    "PointCloudAction",
+    "Polyhedral",
+    "Product",
     "Recovery",
+    "Representation",
     "SharedSubspace",
+    "Tetrahedral",
+    "TokenAction",
+    "Translations",
+    "Trivial",
+    "VoxelAction",
+    "WignerCache",
     "actions_on_images",
     "alternating",
+    "as_representation",
     "associativity_rate",
     "bispectrum",
     "candidate_dimensions",
@@ -195,6 +332,7 @@ __all__ = [
     "flips",
     "fourier_score",
     "fourier_transform",
+    "frequency_representation",
     "from_permutations",
     "from_table",
     "homomorphism_error",
@@ -205,20 +343,27 @@ __all__ = [
     "isotypic_components",
     "latin_rate",
     "named_group",
+    "nearest_rotation",
     "numerical_irreps",
     "pair_moments",
     "pairs_invariance_loss",
+    "parse_irreps",
     "power_spectrum",
     "principal_angles",
     "quarter_turns",
     "quaternion",
     "recover_table",
+    "regular_representation",
+    "resample",
+    "rotation_generators",
     "rotation_group",
     "semidirect_product",
     "spectral_outputs",
     "spectral_regulariser",
     "symmetric",
     "table_of_commutant",
+    "vector_representation",
+    "wigner_matrices",
     "zero_filled_shifts",
 ]
 
