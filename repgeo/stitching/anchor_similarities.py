@@ -28,11 +28,14 @@ SIMILARITIES: Final[tuple[str, ...]] = get_args(SimilarityName)
 #: The similarities that are distances with a minus, and the order of their norm.
 DISTANCES: Final = {"euclidean": 2.0, "l1": 1.0, "linf": float("inf")}
 
-_ROWS = 512  # of a block on the CPU: what is done to it stays in the cache
-_ENTRIES = 1 << 25  # of a block on other devices, codes and similarities together
+# Of a block on the CPU: so many that a product loses nothing to being cut in pieces, so few that
+# what is done to a block finds it in the cache (of the third level).
+_ROWS = (256, 2048)
+_ENTRIES = {"cpu": 1 << 20, "other": 1 << 25}  # of a block's codes; elsewhere of all of it
 _PADDING = 64  # batches are padded to multiples of it: products then keep their bits
 
-Rows: TypeAlias = Callable[[Tensor], Tensor]
+#: Takes some codes `(rows, features)` in float64 to `(rows, r)`, and whether in their memory.
+Rows: TypeAlias = Callable[[Tensor, bool], Tensor]
 
 
 def as_codes(codes: Tensor | np.ndarray, what: str) -> Tensor:
@@ -61,8 +64,10 @@ def require_finite(codes: Tensor, what: str) -> None:
         raise InputError(f"{what} hold NaN or infinite values.")
 
 
-def unit_rows(rows: Tensor, floor: float = 0.0) -> Tensor:
+def unit_rows(rows: Tensor, floor: float = 0.0, *, overwrite: bool = False) -> Tensor:
     """Each row `(n, features)` divided by its Euclidean norm; zero where that is at most `floor`.
+
+    With `overwrite` in the memory of the rows.
 
     Examples
     --------
@@ -81,7 +86,8 @@ def unit_rows(rows: Tensor, floor: float = 0.0) -> Tensor:
         rows = rows / factor
         norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         nothing = norm * factor <= floor
-    return rows * torch.where(nothing, 0.0, 1.0 / torch.where(nothing, 1.0, norm))
+    inverse = torch.where(nothing, 0.0, 1.0 / torch.where(nothing, 1.0, norm))
+    return rows.mul_(inverse) if overwrite else rows * inverse
 
 
 def anchor_similarities(
@@ -96,7 +102,8 @@ def anchor_similarities(
     anchors
         `(anchors, r)`, float64, transformed already.
     transformed
-        Takes some rows of the codes to `(rows, r)`, float64.
+        Takes some codes `(rows, features)` in float64 to `(rows, r)`, and may do so in their memory
+        where its second argument says so.
     similarity
         See `RelativeProjection`.
     unit
@@ -122,19 +129,26 @@ def anchor_similarities(
     anchors = anchors.to(codes.device)
     if torch.is_grad_enabled() and (codes.requires_grad or anchors.requires_grad):
         require_finite(codes, "Codes")
-        found = _similarities(transformed(codes), anchors, similarity, unit=unit)
+        found = _similarities(transformed(codes.double(), False), anchors, similarity, unit=unit)
         return found.to(codes.dtype)
+    if unit and similarity not in DISTANCES and codes.dtype != torch.float64:
+        anchors = anchors.float()
+    found = codes.new_empty(len(codes), len(anchors))
+    rows = min(_block_rows(codes, anchors), len(codes) + -len(codes) % _PADDING)
+    # What is made of a block goes to the same memory every time: it stays in the cache, and no
+    # time goes into new pages.
+    wide = codes.new_empty(rows, codes.shape[1], dtype=torch.float64)
+    narrow = anchors.new_empty(rows, anchors.shape[1])
     with torch.no_grad():
-        if unit and similarity not in DISTANCES and codes.dtype != torch.float64:
-            anchors = anchors.float()
-        found = codes.new_empty(len(codes), len(anchors))
-        rows = _block_rows(codes, anchors)
         for block, out in zip(torch.split(codes, rows), torch.split(found, rows), strict=True):
             require_finite(block, "Codes")
-            short = -len(block) % _PADDING
-            made = transformed(torch.nn.functional.pad(block, (0, 0, 0, short)) if short else block)
-            made = made.to(anchors.dtype)
-            if short or out.dtype != anchors.dtype:
+            padded = len(block) + -len(block) % _PADDING
+            wide[: len(block)].copy_(block)
+            wide[len(block) : padded].zero_()
+            made = transformed(wide[:padded], True)
+            if made.dtype != anchors.dtype:
+                made = narrow[:padded].copy_(made)
+            if padded > len(block) or out.dtype != anchors.dtype:
                 out.copy_(_similarities(made, anchors, similarity, unit=unit)[: len(block)])
             else:
                 _similarities(made, anchors, similarity, unit=unit, out=out)
@@ -165,6 +179,8 @@ def _similarities(
 def _block_rows(codes: Tensor, anchors: Tensor) -> int:
     """How many rows a block has: a multiple of 64, whatever the number of codes."""
     if codes.device.type == "cpu":
-        return _ROWS
-    rows = _ENTRIES // (codes.shape[1] + len(anchors))
-    return max(_PADDING, rows - rows % _PADDING)
+        least, most = _ROWS
+        rows = min(most, max(least, _ENTRIES["cpu"] // codes.shape[1]))
+    else:
+        rows = max(_PADDING, _ENTRIES["other"] // (codes.shape[1] + len(anchors)))
+    return rows - rows % _PADDING

@@ -346,9 +346,11 @@ class RelativeProjection:
             require_finite(tensor, "Codes")
             normaliser = self._normaliser(tensor, self._statistics(tensor))
 
-        def transformed(rows: Tensor) -> Tensor:
-            moved = normaliser(rows)
-            return unit_rows(moved, normaliser.floor) if self.l2 else moved
+        def transformed(rows: Tensor, overwrite: bool) -> Tensor:
+            moved = normaliser(rows, overwrite=overwrite)
+            if not self.l2:
+                return moved
+            return unit_rows(moved, normaliser.floor, overwrite=overwrite)
 
         found = anchor_similarities(
             tensor, self.anchors_, transformed, self.similarity, unit=self.l2
@@ -394,7 +396,7 @@ class RelativeProjection:
 
     def _keep(self, codes: Tensor, found: CodeStatistics | None) -> None:
         normaliser = self._normaliser(codes, found)
-        anchors = normaliser(codes)
+        anchors = normaliser(codes.double())
         made = {
             "anchors_": unit_rows(anchors, normaliser.floor) if self.l2 else anchors,
             "normaliser_": normaliser,

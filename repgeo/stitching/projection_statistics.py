@@ -182,10 +182,14 @@ class Normaliser:
         floor = _DEAD * torch.finfo(torch.float64).eps * float(offset.norm())
         return Normaliser(mean, weight, matrix, rank, floor)
 
-    def __call__(self, codes: Tensor) -> Tensor:
-        """Normalised codes `(n, r)` of codes `(n, features)`, float64, on the codes' device."""
+    def __call__(self, codes: Tensor, *, overwrite: bool = False) -> Tensor:
+        """Normalised codes `(n, r)` of codes `(n, features)`, both float64.
+
+        With `overwrite` the memory of the codes is used for what comes on the way.
+        """
         device = codes.device
-        moved = (codes.double() - self.mean.to(device)) * self.weight.to(device)
+        mean, weight = self.mean.to(device), self.weight.to(device)
+        moved = codes.sub_(mean).mul_(weight) if overwrite else (codes - mean) * weight
         return moved if self.matrix is None else moved @ self.matrix.to(device)
 
 
