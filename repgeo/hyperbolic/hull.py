@@ -15,8 +15,10 @@ from repgeo.hyperbolic.star import MARGIN, Decisions, StarBuilder
 
 __all__ = ["hull_edges"]
 
-#: A facet closer to the corner of its neighbour than this (for coordinates of order 1) may be
-#: Qhull's invention.
+#: Far above the rounding of a normal of a facet of extent 1 (of coordinates of order 1).
+_ROUNDING = 1e-14
+
+#: A corner this close to the plane of a neighbouring facet may be on the other side of it.
 _FLAT = 1e-12
 
 
@@ -53,10 +55,11 @@ def hull_edges(sites: Sites, *, weak: bool) -> tuple[Int, Decisions] | None:
     if len(hull.vertices) < len(points):
         return None
     corners = hull.simplices.astype(np.int64)
-    doubtful = _clusters(hull, lifted)
+    doubt = _doubts(lifted[corners])
+    doubtful = _clusters(hull, lifted, doubt)
     builder = StarBuilder(sites, weak)
     if sites.hyperbolic:
-        joined, open_ = _by_cones(hull.equations, corners, builder.decisions)
+        joined, open_ = _by_cones(hull.equations, corners, doubt, builder.decisions)
     else:
         joined = _pairs(corners[hull.equations[:, -2] < 0])
         open_ = np.empty((0, 2), dtype=np.int64)
@@ -80,7 +83,17 @@ def _pairs(corners: Int) -> Int:
     )
 
 
-def _by_cones(equations: Float, corners: Int, decisions: Decisions) -> tuple[Int, Int]:
+def _doubts(facets: Float) -> Float:
+    """How uncertain the unit normals of facets `(f, corners, d + 1)` are: more for thin ones."""
+    edges = facets[:, 1:] - facets[:, :1]
+    thinnest = np.linalg.svd(edges, compute_uv=False)[:, -1]
+    made: Float = MARGIN + _ROUNDING / np.maximum(thinnest, _ROUNDING)
+    return made
+
+
+def _by_cones(
+    equations: Float, corners: Int, doubt: Float, decisions: Decisions
+) -> tuple[Int, Int]:
     """Edges whose cones of normals hold a timelike vector, and those without a margin."""
     normals = np.column_stack([-(equations[:, -2] + equations[:, -1]), equations[:, :-2]])
     size = np.linalg.norm(normals, axis=1)
@@ -91,8 +104,8 @@ def _by_cones(equations: Float, corners: Int, decisions: Decisions) -> tuple[Int
     n = int(corners.max()) + 1
     keys, edge = np.unique(_keys(pairs, n), return_inverse=True)
     best = np.full(len(keys), -np.inf)
-    np.maximum.at(best, edge, excess[facet])
-    joined = best > MARGIN
+    np.maximum.at(best, edge, (excess - doubt)[facet])
+    joined = best > 0
     decisions.margin = min(decisions.margin, float(best[joined].min(initial=np.inf)))
     unclear = np.flatnonzero(~joined)
     order = np.argsort(edge, kind="stable")
@@ -102,10 +115,11 @@ def _by_cones(equations: Float, corners: Int, decisions: Decisions) -> tuple[Int
     axis[0] = 1.0
     open_ = []
     for one, low, high in zip(unclear, starts, ends, strict=True):
-        length = nnls(normals[facet[order[low:high]]].T, axis)[1]
+        around = facet[order[low:high]]
+        weights, length = nnls(normals[around].T, axis)
         room = 0.5 - length * length
         joined[one] = room > 0
-        if abs(room) <= MARGIN:
+        if abs(room) <= doubt[around].max() * (1 + weights.sum()):
             open_.append(one)
         else:
             decisions.margin = min(decisions.margin, abs(room))
@@ -113,7 +127,7 @@ def _by_cones(equations: Float, corners: Int, decisions: Decisions) -> tuple[Int
     return split[joined], split[np.array(open_, dtype=np.int64)]
 
 
-def _clusters(hull: ConvexHull, lifted: Float) -> Int:
+def _clusters(hull: ConvexHull, lifted: Float, doubt: Float) -> Int:
     """Pairs of corners of facets that are flat against each other `(m, 2)`."""
     count = len(hull.simplices)
     facet, corner = np.nonzero(hull.neighbors > np.arange(count)[:, None])
@@ -121,7 +135,7 @@ def _clusters(hull: ConvexHull, lifted: Float) -> Int:
     other = (hull.neighbors[beyond] == facet[:, None]).argmax(axis=1)
     apex = lifted[hull.simplices[beyond, other]]
     height = np.einsum("fd,fd->f", hull.equations[facet, :-1], apex) + hull.equations[facet, -1]
-    flat = height > -_FLAT
+    flat = height > -(doubt[facet] - MARGIN + _FLAT)
     if not flat.any():
         return np.empty((0, 2), dtype=np.int64)
     links = coo_array((np.ones(flat.sum()), (facet[flat], beyond[flat])), shape=(count, count))

@@ -19,7 +19,7 @@ __all__ = ["SampledHyperDGA", "sampled_hyperdga"]
 _QUANTILE = 1.959963984540054
 
 #: Stars before the first look at the interval, and between looks.
-_FIRST, _STEP = 50, 10
+_FIRST, _STEP = 30, 10
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,12 @@ __all__ = ["Decisions", "StarBuilder", "star_edges"]
 #: Decisions with a smaller margin (of quantities of order 1) are left to rational arithmetic.
 MARGIN = 1e-9
 
+#: Far above the rounding of a constraint: what a weight of 1 contributes to the doubt.
+_ROUNDING = 1e-14
+
+#: Constraints whose Gram matrix has a smaller eigenvalue are taken for dependent.
+_DEPENDENT = 1e-10
+
 #: With how many constraints of known neighbours a pair begins.
 _FIRST = 24
 
@@ -80,6 +86,11 @@ class StarBuilder:
         """What p_0 must exceed."""
         return 0.5 if self.sites.hyperbolic else 0.0
 
+    @property
+    def _escape(self) -> float:
+        """What <u, w> of a ray must exceed to leave the cell."""
+        return 1.0 if self.sites.hyperbolic else 0.0
+
     def star(self, i: int, state: np.ndarray | None = None) -> np.ndarray:
         """The row of decisions of a site `(sites,)`: 1 joined, -1 apart (itself too).
 
@@ -102,16 +113,20 @@ class StarBuilder:
             known[nearest] = JOINED
         if state is None:
             self._seed(known, normals, chords)
-        for j in _in_order(np.flatnonzero(known == UNKNOWN), chords):
-            if known[j] == UNKNOWN:
-                self._decide(i, int(j), known, normals)
+        # what a site is apart from does not bound its cell: it need not be looked at again
+        kept = np.flatnonzero(known != APART)
+        rows, status = normals[kept], known[kept]
+        for place in np.argsort(chords[kept], kind="stable"):
+            if status[place] == UNKNOWN:
+                status[place] = self._decide(i, kept, rows, status, int(place))
+        known[kept] = status
         return known
 
     def joined(self, i: int, j: int) -> bool:
         """Whether one pair is joined."""
-        known = np.zeros(len(self.sites), dtype=np.int8)
-        self._decide(i, j, known, self.sites.normals(i))
-        return bool(known[j] == JOINED)
+        kept = np.delete(np.arange(len(self.sites)), i)
+        status = np.full(len(kept), UNKNOWN, dtype=np.int8)
+        return self._decide(i, kept, self.sites.normals(i)[kept], status, j - (j > i)) == JOINED
 
     def _seed(self, known: np.ndarray, normals: Float, chords: Float) -> None:
         """Neighbours in the directions of near sites, and what they separate from the site."""
@@ -120,29 +135,40 @@ class StarBuilder:
         reach = polar[near] @ polar.T
         top = np.partition(reach, -2, axis=1)[:, -2:]
         clear = top[:, 1] > top[:, 0] + MARGIN * np.abs(top[:, 1])
-        known[reach.argmax(axis=1)[clear & (top[:, 1] > 1)]] = JOINED
+        known[reach.argmax(axis=1)[clear & (top[:, 1] > self._escape + MARGIN)]] = JOINED
         if not self.sites.hyperbolic:
             return
         joined = np.flatnonzero(known == JOINED)
         open_ = np.flatnonzero(known == UNKNOWN)
+        gaps, points = self.sites.gap, self.sites.points
         size = max(1, _CHUNK // max(1, len(joined)))
         for low in range(0, len(open_), size):
             part = open_[low : low + size]
-            through = polar[part] @ polar[joined].T - 1
-            excess = 1 / chords[joined] ** 2
-            own = 1 / chords[part, None] ** 2
-            certain = through**2 >= own * excess * (1 + MARGIN)
-            blocked = (through > 0) & (through <= excess * (1 - MARGIN)) & certain
-            known[part[blocked.any(axis=1)]] = APART
+            apart = cdist(points[part], points[joined])
+            way = chords[joined] + apart / np.sqrt(gaps[part, None] * gaps[joined])
+            known[part[(way <= chords[part, None] * (1 - MARGIN)).any(axis=1)]] = APART
 
-    def _decide(self, i: int, j: int, known: np.ndarray, normals: Float) -> None:
-        """Decide a pair, and enter what is learned of others."""
-        own = normals[j]
-        joined = np.flatnonzero(known == JOINED)
+    def _decide(self, i: int, kept: Int, normals: Float, status: np.ndarray, place: int) -> int:
+        """Decide a pair of i: JOINED or APART.
+
+        Parameters
+        ----------
+        i
+            The site.
+        kept
+            The other sites that may bound its cell `(k,)`.
+        normals
+            Of these, seen from i `(k, 1 + d)`.
+        status
+            What is known of them `(k,)`.
+        place
+            Which of them is the other site.
+        """
+        own = normals[place]
+        joined = np.flatnonzero(status == JOINED)
         if len(joined) > _FIRST:
-            likely = np.argpartition(-(normals[joined] @ own), _FIRST)[:_FIRST]
-            joined = joined[likely]
-        chosen = joined.tolist()
+            joined = joined[np.argpartition(-(normals[joined] @ own), _FIRST)[:_FIRST]]
+        chosen: list[int] = joined.tolist()
         target = -own[0] * own
         target[0] += 1.0
         while True:
@@ -151,43 +177,31 @@ class StarBuilder:
             weights = _weights(rows, target)
             p = target - weights @ rows
             room = float(p @ p) - self.threshold
-            if not self.sites.hyperbolic and room <= MARGIN and _spanned(rows, weights):
-                known[j] = APART
-                return
-            if abs(room) <= MARGIN:
+            doubt = MARGIN + _ROUNDING * float(weights.sum())
+            active = np.flatnonzero(weights)
+            if not self.sites.hyperbolic and room <= MARGIN and _spanned(rows[active], weights):
+                return APART
+            if abs(room) <= doubt:
                 break
-            self.decisions.margin = min(self.decisions.margin, abs(room))
             if room < 0:
-                known[j] = APART
-                return
+                self.decisions.margin = min(self.decisions.margin, -room)
+                return APART
             excess = normals @ p
-            excess[j] = excess[i] = -np.inf
-            active = [k for k, weight in zip(chosen, weights, strict=True) if weight > 0]
-            excess[active] = -np.inf
+            excess[place] = -np.inf
+            tight = [chosen[k] for k in active]
+            excess[tight] = -np.inf
             worst = int(excess.argmax())
-            if excess[worst] < -MARGIN:
-                if not _flexible(rows[weights > 0]):
-                    break
-                self.decisions.margin = min(self.decisions.margin, -float(excess[worst]))
-                known[j] = JOINED
-                return
-            if excess[worst] <= MARGIN or worst in chosen:
+            slack = -float(excess[worst])
+            if slack > doubt and _flexible(rows[active]):
+                self.decisions.margin = min(self.decisions.margin, room, slack)
+                return JOINED
+            if slack >= -doubt or worst in chosen:
                 break
             chosen.append(worst)
-        tight = [k for k, weight in zip(chosen, weights, strict=True) if weight > 0]
         self.decisions.exact += 1
-        joins = referee(self.sites, i, j, tight, weak=self.weak)
-        known[j] = JOINED if joins else APART
-
-
-def _flexible(rows: Float) -> bool:
-    """Whether p can leave all tight constraints at once without a long way."""
-    if len(rows) < 2:
-        return True
-    gram = rows @ rows.T
-    size = np.diag(gram)
-    values = np.linalg.eigvalsh(gram / np.sqrt(np.outer(size, size)))
-    return bool(values[0] > 1e-10)
+        tight = [int(kept[chosen[k]]) for k in active]
+        joins = referee(self.sites, i, int(kept[place]), tight, weak=self.weak)
+        return JOINED if joins else APART
 
 
 def _weights(rows: Float, target: Float) -> Float:
@@ -198,18 +212,22 @@ def _weights(rows: Float, target: Float) -> Float:
     return made
 
 
-def _spanned(rows: Float, weights: Float) -> bool:
+def _spanned(active: Float, weights: Float) -> bool:
     """Whether the target is a combination of as many rows as there are dimensions, all needed.
 
     It then stays one when everything moves a little.
     """
-    active = rows[weights > 0]
-    full = len(active) == rows.shape[1] - 1
-    return full and float(weights[weights > 0].min()) > MARGIN and _flexible(active)
+    if len(active) < active.shape[1] - 1:
+        return False
+    return float(weights[weights > 0].min()) > MARGIN and _flexible(active)
 
 
-def _in_order(candidates: Int, chords: Float) -> Int:
-    return candidates[np.argsort(chords[candidates], kind="stable")]
+def _flexible(rows: Float) -> bool:
+    """Whether constraints are far from dependent: p can leave all of them without a long way.
+
+    Rounding moves them by some 1e-15, and p by that divided by the root of the eigenvalue.
+    """
+    return not len(rows) or bool(np.linalg.eigvalsh(rows @ rows.T)[0] > _DEPENDENT)
 
 
 def star_edges(sites: Sites, *, weak: bool = False) -> tuple[Int, Decisions]:
