@@ -45,8 +45,12 @@ TOLERATED = {
 
 #: What mathematics may import besides the standard library.
 OF_MATHS = {"torch", "numpy", "scipy", "repgeo"}
-#: Optional packages, each in the room that its extra is for.
-EXTRAS_OF_MATHS = {"algebra": {"flint"}, "hyperbolic": {"ot", "sklearn"}}
+#: Other packages, each in the room that needs it.
+EXTRAS_OF_MATHS = {
+    "algebra": {"flint"},
+    "hyperbolic": {"ot", "sklearn"},
+    "stitching": {"gudhi"},  # in the one function that needs it
+}
 NOT_IN_MATHS = {"pathlib", "os", "io", "json", "tempfile", "shutil", "pandas"}
 
 

@@ -23,61 +23,56 @@ of ordered neighbours, and CKA of neighbours (CKNNA). Of kernels other than the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from repgeo.lazy import lazy_exports
-
-if TYPE_CHECKING:
-    from repgeo.stitching.similarity.canonical_analysis import (
-        canonical_correlations,
-        directions,
-        mean_cca,
-        pwcca,
-        svcca,
-    )
-    from repgeo.stitching.similarity.chance import (
-        angular_chance,
-        biased_cka_chance,
-        biased_cka_shuffled,
-        cycle_knn_chance,
-        mean_cca_chance,
-        mutual_knn_chance,
-        neighbour_jaccard_chance,
-        permutation_chance,
-        procrustes_chance,
-    )
-    from repgeo.stitching.similarity.distances import (
-        distance_correlation,
-        rsa,
-    )
-    from repgeo.stitching.similarity.kernel_alignment import (
-        cka,
-        minibatch_cka,
-    )
-    from repgeo.stitching.similarity.measures import (
-        MEASURES,
-        Compared,
-        Measure,
-        Settings,
-        compare,
-    )
-    from repgeo.stitching.similarity.neighbourhoods import (
-        cycle_knn,
-        mutual_knn,
-        neighbour_jaccard,
-        second_order_cosine,
-    )
-    from repgeo.stitching.similarity.neighbours import (
-        nearest_neighbours,
-    )
-    from repgeo.stitching.similarity.shape_distances import (
-        angular_distance,
-        procrustes_distance,
-    )
-    from repgeo.stitching.similarity.topology import (
-        cross_barcode,
-        topology_divergence,
-    )
+from repgeo.stitching.similarity.canonical_analysis import (
+    canonical_correlations,
+    directions,
+    mean_cca,
+    pwcca,
+    svcca,
+)
+from repgeo.stitching.similarity.chance import (
+    angular_chance,
+    biased_cka_chance,
+    biased_cka_shuffled,
+    cycle_knn_chance,
+    mean_cca_chance,
+    mutual_knn_chance,
+    neighbour_jaccard_chance,
+    permutation_chance,
+    procrustes_chance,
+)
+from repgeo.stitching.similarity.distances import (
+    distance_correlation,
+    rsa,
+)
+from repgeo.stitching.similarity.kernel_alignment import (
+    cka,
+    minibatch_cka,
+)
+from repgeo.stitching.similarity.measures import (
+    MEASURES,
+    Compared,
+    Measure,
+    Settings,
+    compare,
+)
+from repgeo.stitching.similarity.neighbourhoods import (
+    cycle_knn,
+    mutual_knn,
+    neighbour_jaccard,
+    second_order_cosine,
+)
+from repgeo.stitching.similarity.neighbours import (
+    nearest_neighbours,
+)
+from repgeo.stitching.similarity.shape_distances import (
+    angular_distance,
+    procrustes_distance,
+)
+from repgeo.stitching.similarity.topology import (
+    cross_barcode,
+    topology_divergence,
+)
 
 __all__ = [
     "MEASURES",
@@ -113,41 +108,3 @@ __all__ = [
     "svcca",
     "topology_divergence",
 ]
-
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "MEASURES": "repgeo.stitching.similarity.measures",
-        "Compared": "repgeo.stitching.similarity.measures",
-        "Measure": "repgeo.stitching.similarity.measures",
-        "Settings": "repgeo.stitching.similarity.measures",
-        "angular_chance": "repgeo.stitching.similarity.chance",
-        "angular_distance": "repgeo.stitching.similarity.shape_distances",
-        "biased_cka_chance": "repgeo.stitching.similarity.chance",
-        "biased_cka_shuffled": "repgeo.stitching.similarity.chance",
-        "canonical_correlations": "repgeo.stitching.similarity.canonical_analysis",
-        "cka": "repgeo.stitching.similarity.kernel_alignment",
-        "compare": "repgeo.stitching.similarity.measures",
-        "cross_barcode": "repgeo.stitching.similarity.topology",
-        "cycle_knn": "repgeo.stitching.similarity.neighbourhoods",
-        "cycle_knn_chance": "repgeo.stitching.similarity.chance",
-        "directions": "repgeo.stitching.similarity.canonical_analysis",
-        "distance_correlation": "repgeo.stitching.similarity.distances",
-        "mean_cca": "repgeo.stitching.similarity.canonical_analysis",
-        "mean_cca_chance": "repgeo.stitching.similarity.chance",
-        "minibatch_cka": "repgeo.stitching.similarity.kernel_alignment",
-        "mutual_knn": "repgeo.stitching.similarity.neighbourhoods",
-        "mutual_knn_chance": "repgeo.stitching.similarity.chance",
-        "nearest_neighbours": "repgeo.stitching.similarity.neighbours",
-        "neighbour_jaccard": "repgeo.stitching.similarity.neighbourhoods",
-        "neighbour_jaccard_chance": "repgeo.stitching.similarity.chance",
-        "permutation_chance": "repgeo.stitching.similarity.chance",
-        "procrustes_chance": "repgeo.stitching.similarity.chance",
-        "procrustes_distance": "repgeo.stitching.similarity.shape_distances",
-        "pwcca": "repgeo.stitching.similarity.canonical_analysis",
-        "rsa": "repgeo.stitching.similarity.distances",
-        "second_order_cosine": "repgeo.stitching.similarity.neighbourhoods",
-        "svcca": "repgeo.stitching.similarity.canonical_analysis",
-        "topology_divergence": "repgeo.stitching.similarity.topology",
-    },
-)
