@@ -60,7 +60,7 @@ def topology_divergence(
 
     Notes
     -----
-    Persistence of O(s^3) triangles for s samples: half a second at 100, fifteen at 300.
+    Persistence of O(s^3) triangles for s samples: about a second at 100, ten at 200.
     Published with ten draws of 500 and the quantile taken over the matrix with its diagonal.
     Source: Barannikov et al. 2022 (arXiv 2201.00058).
 
