@@ -38,7 +38,6 @@ if TYPE_CHECKING:
         topology_divergence,
     )
     from repgeo.stitching.stitching_layer import StitchingLayer, stitching_penalty
-    from repgeo.stitching.translators import fit_affine, fit_orthogonal
     from repgeo.stitching.translators.inverse_relative import (
         InverseRelativeProjection,
         InverseRelativeTranslator,
@@ -74,9 +73,7 @@ __all__ = [
     "cycle_knn",
     "densification_loss",
     "distance_correlation",
-    "fit_affine",
     "fit_linear_head",
-    "fit_orthogonal",
     "h0_deaths",
     "mean_cca",
     "minibatch_cka",
@@ -135,9 +132,7 @@ __getattr__, __dir__ = lazy_exports(
         "second_order_cosine": "repgeo.stitching.similarity",
         "svcca": "repgeo.stitching.similarity",
         "topology_divergence": "repgeo.stitching.similarity",
-        "fit_affine": "repgeo.stitching.translators",
         "fit_linear_head": "repgeo.stitching.linear_head",
-        "fit_orthogonal": "repgeo.stitching.translators",
         "parallel_anchors": "repgeo.stitching.anchors.parallel",
         "densification_loss": "repgeo.stitching.densification",
         "h0_deaths": "repgeo.stitching.persistence",
