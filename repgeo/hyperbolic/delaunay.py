@@ -40,13 +40,13 @@ class DelaunayGraph:
     method
         "hull" or "star".
     margin
-        The smallest distance of a decision in floating point from being another one; infinite
-        where all were made exactly.
+        The smallest distance of a decision in floating point from being another one; infinite in
+        the plane, where signs are certain one by one.
     exact
-        How many pairs (in two dimensions: comparisons of a graph, as needed) were left to
-        rational arithmetic.
+        How many pairs were left to rational arithmetic (not counted in the plane).
     certified
-        Whether every pair was decided with a margin far above rounding or in rational arithmetic.
+        Whether every pair was decided with a margin far above rounding or in rational arithmetic:
+        so it is for the graphs that `delaunay_graph` makes.
     """
 
     edges: Int
@@ -112,7 +112,12 @@ def delaunay_edges(
     where it occurs first; the others have no edges. Points on a common sphere are joined as `ties`
     says, exactly and not as rounding would have it. Points on one geodesic give a path.
 
-    The plane: O(n log n), about twice the time of Qhull. Star: see `star_edges`. Sources:
+    In the plane signs in floating point count only where an error bound proves them. In more
+    dimensions a decision counts where its margin exceeds 1e-9 plus an estimate of its rounding,
+    which grows with the weights of a solution and with how thin a facet is; all others are made
+    in rational arithmetic.
+
+    The plane: O(n log n), less than twice the time of Qhull. Star: see `star_edges`. Sources:
     Medbouhi et al. 2024 (arXiv 2404.08608); Bogdanov, Devillers and Teillaud 2014, J. Comput.
     Geom. 5.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from repgeo.errors import InputError
+from repgeo.errors import InputError, MissingExtraError
 from repgeo.hyperbolic import (
     ComponentRules,
     aligned,
@@ -133,6 +134,12 @@ def test_transport() -> None:
         transport_distance(a, b, order=3)
 
 
+def test_transport_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ot", None)
+    with pytest.raises(MissingExtraError, match=r"repgeo\[hyperbolic\]"):
+        transport_distance(cloud(3, 2, 0), cloud(3, 2, 1))
+
+
 def test_components_of_two_mixed_and_two_single_clusters() -> None:
     rng = np.random.default_rng(0)
     centres = np.array([[0.6, 0.0], [-0.6, 0.0], [0.0, 0.6]])
@@ -212,3 +219,21 @@ def test_scores_of_single_cells(a: str, b: str, heterogeneous: int, edges: int, 
     assert (found.heterogeneous, found.edges) == (heterogeneous, edges)
     assert found.z == pytest.approx(z, abs=0.05)
     assert found.merged == 0
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs singlecell_hyperbolic under REPGEO_DATA")
+@pytest.mark.parametrize(
+    ("a", "b", "chamfer", "hausdorff", "assignment"),
+    [
+        ("14Mo", "13Baso", 0.0139, 0.516, 0.292),
+        ("7MEP", "13Baso", 1.335, 2.099, 1.568),
+        ("7MEP", "14Mo", 1.612, 1.917, 1.728),
+    ],
+)
+def test_classical_distances_of_single_cells(
+    a: str, b: str, chamfer: float, hausdorff: float, assignment: float
+) -> None:
+    one, two = cells("paul", a), cells("paul", b)
+    assert chamfer_distance(one, two, squared=True) == pytest.approx(chamfer, abs=6e-4)
+    assert hausdorff_distance(one, two) == pytest.approx(hausdorff, abs=6e-4)
+    assert assignment_distance(one, two) == pytest.approx(assignment, abs=6e-4)
