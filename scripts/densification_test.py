@@ -1,11 +1,11 @@
-"""Paired tests of every setting of a study against one of them, over task seeds.
+"""Paired tests of every setting of a study against some of them, over task seeds.
 
 A value of a setting at a seed is the mean over its replicas (models whose labels differ in what
 follows "#" only); for stitching, over the ordered pairs of different replicas. The test is
 Student's paired t-test over seeds, two-sided; p is not adjusted, "Holm" is p after Holm's method
 over the settings that are compared in one number.
 
-    python scripts/densification_test.py results/densification --baseline off
+    python scripts/densification_test.py results/densification --baseline off plain
 """
 
 from __future__ import annotations
@@ -137,22 +137,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="of a study, or of its published results")
-    parser.add_argument("--baseline", default="off", help="the setting to compare with")
+    parser.add_argument(
+        "--baseline", nargs="+", default=["off", "plain"], help="the settings to compare with"
+    )
     parser.add_argument("--out", type=Path, help="a page (tests.md in the folder)")
     options = parser.parse_args()
     frame = read(options.folder)
-    if options.baseline not in {setting_of(str(model)) for model in frame["model"]}:
-        parser.error(f"the study has no setting {options.baseline!r}")
-    command = f"python scripts/densification_test.py {options.folder} --baseline {options.baseline}"
-    text = "\n\n".join(
-        [
-            "# Paired tests over seeds",
-            f"Made by `{command}`: Student's paired t-test over task seeds of each setting against "
-            f"`{options.baseline}`, two-sided; replicas are averaged. p is not adjusted; Holm is "
-            "p adjusted for the settings of a table.",
-            *tables(frame, options.baseline),
-        ]
-    )
+    for baseline in options.baseline:
+        if baseline not in {setting_of(str(model)) for model in frame["model"]}:
+            parser.error(f"the study has no setting {baseline!r}")
+    names = " ".join(options.baseline)
+    command = f"python scripts/densification_test.py {options.folder} --baseline {names}"
+    parts = [
+        "# Paired tests over seeds",
+        f"Made by `{command}`: Student's paired t-test over task seeds of each setting against a "
+        "baseline, two-sided; replicas are averaged. p is not adjusted; Holm is p adjusted for the "
+        "settings of a table.",
+    ]
+    for baseline in options.baseline:
+        parts += [f"# Against {baseline}", *tables(frame, baseline)]
+    text = "\n\n".join(parts)
     print(text)
     (options.out or options.folder / "tests.md").write_text(text + "\n", encoding="utf-8")
 

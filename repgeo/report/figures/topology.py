@@ -98,15 +98,16 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
         raise InputError("No cell of 'topology' has stored death times: nothing to draw.")
     unit = str(frame.loc[frame["metric"] == "death_mean", "unit"].max())
     shown = _with_diagrams(settings)
-    grid = place.subgridspec(max(1, -(-len(shown) // 2)), 3 if shown else 1)
+    rows, widths = max(1, -(-len(shown) // 2)), [1.2, 1.0, 1.0] if shown else [1.0]
+    grid = place.subgridspec(rows, len(widths), width_ratios=widths)
     layers = list(dict.fromkeys(setting.layer for setting in settings))
     there = [[setting for setting in settings if setting.layer == layer] for layer in layers]
     left = grid[:, 0].subgridspec(len(layers), 1, height_ratios=[len(own) + 1.5 for own in there])
     for row, (layer, own) in enumerate(zip(layers, there, strict=True)):
         panel = figure.add_subplot(left[row])
         _draw_spreads(own, panel)
-        where = f" at {layer}" if len(layers) > 1 else ""
-        panel.set_xlabel(axis_label(f"death times of components{where}", unit))
+        where = f"at {layer}" if len(layers) > 1 else "in clouds"
+        panel.set_xlabel(axis_label(f"death times of components\n{where}", unit))
         if not row:
             panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     first: Axes | None = None
