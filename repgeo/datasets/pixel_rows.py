@@ -16,12 +16,20 @@ __all__ = ["pixel_rows"]
 _SIDE: Final = 8
 
 
-def pixel_rows(*, seed: int, row: int = 3, first: int = 1, test_fraction: float = 0.5) -> Dataset:
+def pixel_rows(
+    *,
+    seed: int,
+    row: int = 3,
+    first: int = 1,
+    inputs: int = 7,
+    outputs: int = 7,
+    test_fraction: float = 0.5,
+) -> Dataset:
     """A row of pixels of each of scikit-learn's 1,797 digits, and the row below as what to predict.
 
-    `x` is `(n, 8 - first)`, float64 in [0, 1] (grey values 0 to 16, divided by 16), and `y` the
-    same pixels of the next row. Networks that read fewer take the first; the first columns
-    of the images are mostly blank. The array `digit` holds the classes.
+    `x` is `(n, inputs)`, float64 in [0, 1] (grey values 0 to 16, divided by 16), and `y`
+    `(n, outputs)` pixels of the next row, both from one column on; the first columns of the images
+    are mostly blank. The array `digit` holds the classes.
 
     Parameters
     ----------
@@ -31,6 +39,8 @@ def pixel_rows(*, seed: int, row: int = 3, first: int = 1, test_fraction: float 
         Which row is read, from 0 to 6.
     first
         The first column.
+    inputs, outputs
+        How many pixels are read, and how many are predicted.
     test_fraction
         Share of the samples that are tested on.
 
@@ -45,9 +55,11 @@ def pixel_rows(*, seed: int, row: int = 3, first: int = 1, test_fraction: float 
     >>> tuple(data.test.x.shape[1:]), tuple(data.test.y.shape[1:]), len(data.train)
     ((7,), (7,), 899)
     """
-    if not 0 <= row < _SIDE - 1 or not 0 <= first < _SIDE:
+    fits = 1 <= min(inputs, outputs) and first + max(inputs, outputs) <= _SIDE
+    if not (0 <= row < _SIDE - 1 and 0 <= first and fits):
         raise DatasetError(
-            f"pixel_rows: row must be 0 to 6 and first 0 to 7, got {row} and {first}."
+            "pixel_rows: images have 8 rows and columns; got "
+            f"{row=}, {first=}, {inputs=}, {outputs=}."
         )
     from sklearn.datasets import load_digits
 
@@ -55,12 +67,13 @@ def pixel_rows(*, seed: int, row: int = 3, first: int = 1, test_fraction: float 
     images = torch.from_numpy(table.images).double() / 16  # (n, 8, 8)
     digits = torch.from_numpy(table.target).to(torch.int64)
     parts = stratified_split(Split(images, digits), test_fraction, seed)
-    return Dataset("pixel_rows", *(_rows(part, row, first) for part in parts))
+    return Dataset("pixel_rows", *(_rows(part, row, first, inputs, outputs) for part in parts))
 
 
-def _rows(split: Split, row: int, first: int) -> Split:
+def _rows(split: Split, row: int, first: int, inputs: int, outputs: int) -> Split:
     images = split.x
     assert isinstance(images, Tensor)
     assert split.y is not None
-    above, below = (images[:, place, first:].clone() for place in (row, row + 1))
+    above = images[:, row, first : first + inputs].clone()
+    below = images[:, row + 1, first : first + outputs].clone()
     return Split(above, below, split.ids, {"digit": split.y})

@@ -90,7 +90,7 @@ def polynomial_cnn(
     return _FilterNetwork(formula)
 
 
-def group_cnn(group: str, layers: int, degree: int) -> FormulaNetwork:
+def group_cnn(group: str, depth: int, degree: int) -> FormulaNetwork:
     """A convolutional network on a finite group with full filters and x -> x^r between its layers.
 
     From `(batch, |G|)` to `(batch, |G|)`: (w * x)(g) = sum_h w(h) x(g h), filters drawn from
@@ -100,8 +100,8 @@ def group_cnn(group: str, layers: int, degree: int) -> FormulaNetwork:
     ----------
     group
         "C5", "D4", "S3", "Q8", ...: see `repgeo.groups.named_group`.
-    layers
-        L.
+    depth
+        The number of layers.
     degree
         The power r.
 
@@ -116,7 +116,7 @@ def group_cnn(group: str, layers: int, degree: int) -> FormulaNetwork:
     (5, 6)
     """
     try:
-        formula = group_formula(named_group(group).table.tolist(), layers, degree)
+        formula = group_formula(named_group(group).table.tolist(), depth, degree)
     except InputError as error:
         raise ConfigurationError(f"group_cnn: {error}") from None
     return _FilterNetwork(formula)

@@ -17,7 +17,7 @@ from repgeo.models.monomial_mlp import monomial_mlp
 NETWORKS = [
     (polynomial_cnn, {"filters": [3, 2, 2], "degree": 3, "strides": [2, 1, 1], "outputs": 2}),
     (polynomial_cnn, {"filters": [4], "degree": 2, "strides": 3, "outputs": 3}),
-    (group_cnn, {"group": "S3", "layers": 3, "degree": 2}),
+    (group_cnn, {"group": "S3", "depth": 3, "degree": 2}),
     (monomial_mlp, {"widths": [3, 4, 2], "degree": 2}),
     (attention, {"widths": [3, 2, 4], "ranks": [2, 1]}),
     (attention, {"widths": [3, 3, 3], "ranks": 2, "softmax": True, "residual": True}),

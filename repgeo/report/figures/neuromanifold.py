@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["draw", "size"]
 
 _NAMED: Final = 45  # so many models have their names at the axis
+_WIDE: Final = 15  # times the smallest dimension: drawn on a logarithmic scale
+_DRAWN: Final = ("dimension", "formula_dimension", "pointwise_rank")
 _PRECISIONS: Final = {"float32": PALETTE[1], "float64": PALETTE[0]}
 
 
@@ -108,7 +110,12 @@ def _draw_dimensions(table: pd.DataFrame, axes: Axes) -> None:
                 markerfacecolor="none", markersize=5, label="rank at own weights, where lower",
             )  # fmt: skip
     plain_axes(axes)
-    axes.set_ylim(bottom=0)
+    smallest = float(table[[name for name in _DRAWN if name in table]].min().min())
+    if smallest > 0 and table["parameters"].max() > _WIDE * smallest:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_ylim(bottom=0)
     axes.set_ylabel("dimension")
     axes.legend(frameon=False, loc="upper left")
     if "agrees" in table:
