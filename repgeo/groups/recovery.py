@@ -82,7 +82,8 @@ class Recovery:
         The recovered group, None if the table is none's.
     certificate
         Distances to exact representations (of the known group, or else of the recovered one); None
-        where there is no group, or its representations have other dimensions.
+        where there is no group, or its representations have other dimensions, and in the published
+        metric, of which the bound says nothing.
     """
 
     table: Indices
@@ -157,7 +158,7 @@ def recover_table(
             float((R @ R.mH - torch.eye(R.shape[-1])).norm(dim=(1, 2)).max()) for R in stacked
         ),
         group=group,
-        certificate=None if reference is None else certify(stacked, reference),
+        certificate=certify(stacked, reference) if reference and metric == "plancherel" else None,
     )
 
 

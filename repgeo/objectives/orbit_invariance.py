@@ -20,8 +20,8 @@ class OrbitInvariance(Objective):
     """Distance of the outputs of x and `moved`, plus a term that keeps weights W invertible.
 
     distance: "squared", the mean over outputs of (f(x) - f(y))^2; "norm", the mean over pairs of
-    ||f(x) - f(y)||, as bispectral networks are trained. retain: "unitary", the mean squared entry of
-    I - W W^†; "reconstruction", the mean squared error of Re(W^† W x) against x, with rows of W
+    ||f(x) - f(y)||, as bispectral networks are trained. retain: "unitary", the mean squared entry
+    of I - W W^†; "reconstruction", the mean squared error of Re(W^† W x) against x, with rows of W
     brought back to unit norm after each update. The published recipe of bispectral networks is
     "norm" and "reconstruction" with weight 150, Adam at 2e-3 and batches of 100 with 10 of each
     orbit; here pairs stand for orbits.

@@ -70,6 +70,7 @@ class CayleyRecovery(Probe):
     """
 
     name: ClassVar[str] = "cayley_recovery"
+    version: ClassVar[int] = 2
     requires: ClassVar[frozenset[str]] = frozenset({"representation"})
     metrics: ClassVar[Mapping[str, Metric]] = {
         "cell_accuracy": _share("share of the table's cells that are right"),
@@ -89,7 +90,7 @@ class CayleyRecovery(Probe):
         "unitarity_error": Metric(
             direction="lower", range=(0.0, float("inf")), summary="largest ||R(g)R(g)^† - I||_F"
         ),
-        "certified": _share("whether a sufficient bound for an exact table holds"),
+        "certified": _share("whether a bound proves the Plancherel decoding exact"),
         "eta": Metric(
             direction="lower",
             range=(0.0, float("inf")),
