@@ -25,8 +25,11 @@ Arrays = Callable[[str], "Mapping[str, np.ndarray]"]
 
 #: Probe -> the module that draws it.
 _MODULES: Final = {
+    "cayley_recovery": "repgeo.report.figures.cayley_recovery",
+    "circular_harmonics": "repgeo.report.figures.circular_harmonics",
     "critical_points": "repgeo.report.figures.critical_points",
     "fibre": "repgeo.report.figures.fibre",
+    "fourier_features": "repgeo.report.figures.fourier_features",
     "hyperdga": "repgeo.report.figures.hyperdga",
     "magnification": "repgeo.report.figures.magnification",
     "neuromanifold": "repgeo.report.figures.neuromanifold",
