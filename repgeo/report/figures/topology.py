@@ -187,6 +187,8 @@ def _by_cell(
 
 
 def _draw_spreads(settings: Sequence[_Setting], panel: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for height, setting in enumerate(settings):
         kinds = ((setting.pure, -0.12, _PURE), (setting.mixed, 0.18, _MIXED))
         for deaths, shift, colour in kinds:
@@ -201,6 +203,7 @@ def _draw_spreads(settings: Sequence[_Setting], panel: Axes) -> None:
     panel.set_yticks(range(len(settings)), [setting.label for setting in settings])
     panel.set_ylim(len(settings) - 0.4, -0.7)
     panel.set_xlim(left=0)
+    panel.xaxis.set_major_locator(MaxNLocator(5, prune="upper"))  # the next panels begin there
     plain_axes(panel)
 
 
