@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         Translations,
         nearest_rotation,
     )
+    from repgeo.groups.conversion import (
+        as_representation,
+    )
     from repgeo.groups.data_actions import (
         GraphAction,
         PeriodicShift,
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
         Octahedral,
         Permutations,
         Polyhedral,
-        Product,
         Tetrahedral,
     )
     from repgeo.groups.families import (
@@ -86,6 +88,10 @@ if TYPE_CHECKING:
         irreps,
         numerical_irreps,
     )
+    from repgeo.groups.irreps_representation import (
+        IrrepsRepresentation,
+        parse_irreps,
+    )
     from repgeo.groups.isomorphism import (
         find_isomorphism,
         identify_group,
@@ -100,6 +106,13 @@ if TYPE_CHECKING:
         isotypic_components,
         principal_angles,
     )
+    from repgeo.groups.matrix_representations import (
+        MatrixRepresentation,
+        frequency_representation,
+        regular_representation,
+        vector_representation,
+    )
+    from repgeo.groups.products import Product
     from repgeo.groups.recovery import (
         Certificate,
         Recovery,
@@ -114,15 +127,8 @@ if TYPE_CHECKING:
         CallableAction,
         DirectSum,
         FieldsAction,
-        IrrepsRepresentation,
-        MatrixRepresentation,
         Representation,
         Trivial,
-        as_representation,
-        frequency_representation,
-        parse_irreps,
-        regular_representation,
-        vector_representation,
     )
     from repgeo.groups.resampling import (
         resample,
@@ -164,26 +170,29 @@ _MODULES = {
         "Octahedral",
         "Permutations",
         "Polyhedral",
-        "Product",
         "Tetrahedral",
     ),
     "image_rotations": (
         "ImageRotations",
         "ImageShifts",
     ),
+    "conversion": ("as_representation",),
+    "irreps_representation": (
+        "IrrepsRepresentation",
+        "parse_irreps",
+    ),
+    "matrix_representations": (
+        "MatrixRepresentation",
+        "frequency_representation",
+        "regular_representation",
+        "vector_representation",
+    ),
     "representations": (
         "CallableAction",
         "DirectSum",
         "FieldsAction",
-        "IrrepsRepresentation",
-        "MatrixRepresentation",
         "Representation",
         "Trivial",
-        "as_representation",
-        "frequency_representation",
-        "parse_irreps",
-        "regular_representation",
-        "vector_representation",
     ),
     "resampling": ("resample",),
     "wigner": (
@@ -251,6 +260,7 @@ _MODULES = {
         "find_isomorphism",
         "identify_group",
     ),
+    "products": ("Product",),
     "recovery": (
         "Certificate",
         "Recovery",

@@ -271,8 +271,8 @@ class MatrixLieGroup(Group):
                 f"A direction in the Lie algebra of {self.name} is (..., {self.dimension}), got "
                 f"{tuple(direction.shape)}."
             )
-        basis = self.generators(dtype=direction.dtype, device=direction.device)
-        exponential: Tensor = torch.linalg.matrix_exp(
-            torch.einsum("...i,ijk->...jk", direction, basis)
-        )
+        # In float32 the exponential loses four digits more than it must.
+        basis = self.generators(device=direction.device)
+        X = torch.einsum("...i,ijk->...jk", direction.double(), basis)
+        exponential: Tensor = torch.linalg.matrix_exp(X).to(direction.dtype)
         return exponential

@@ -1,0 +1,272 @@
+"""Lie derivatives: the equivariance error of a function for infinitely small elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from repgeo.equivariance.moving import require_frozen
+from repgeo.errors import InputError
+from repgeo.groups.acting import Group
+from repgeo.groups.conversion import as_representation
+from repgeo.groups.representations import Data, Representation
+
+__all__ = [
+    "LayerDerivative",
+    "lie_derivative",
+    "lie_derivative_layers",
+    "local_equivariance_error",
+]
+
+
+@dataclass(frozen=True)
+class LayerDerivative:
+    """What one layer adds to the Lie derivative of a chain of layers.
+
+    Attributes
+    ----------
+    name
+        The layer.
+    own
+        The Lie derivative of the layer by itself, at its input, `(n, ...)`.
+    contribution
+        The same carried through the layers behind it, to the output of the chain, `(n, ...)`.
+        Contributions of all layers add up to the Lie derivative of the chain.
+    """
+
+    name: str
+    own: Tensor = field(repr=False)
+    contribution: Tensor = field(repr=False)
+
+
+def lie_derivative(
+    f: Callable[[Data], Tensor],
+    x: Data,
+    generator: Tensor,
+    *,
+    rep_in: object,
+    rep_out: object = "invariant",
+    group: Group | None = None,
+) -> Tensor:
+    """L_X f(x) = d/dt ρ_out(exp(-t X)) f(ρ_in(exp(t X)) x) at t = 0.
+
+    That is Df(x) (dρ_in(X) x) - dρ_out(X) f(x): one forward-mode derivative of f in the direction
+    in which X moves the sample. 0 for all X where f is equivariant under the connected group.
+
+    Parameters
+    ----------
+    f
+        From samples `(n, ...)` to `(n, ...)`, sample by sample; a module in eval mode.
+    x
+        Samples; derivatives are taken in the floating point fields of a mapping.
+    generator
+        X as coordinates in the Lie algebra, `(group.dimension,)`.
+    rep_in, rep_out
+        How the group acts on inputs and outputs, as for `equivariance_error`.
+    group
+        The group; that of `rep_in` where it is a `Representation`.
+
+    Returns
+    -------
+    Tensor
+        `(n, ...)`, of the shape and dtype of f(x).
+
+    Raises
+    ------
+    InputError
+        If no group is given, it is discrete, or shapes do not fit.
+
+    Notes
+    -----
+    The cost of about two evaluations of f, without a backward pass. Source: Gruver, Finzi,
+    Goldblum and Wilson 2022 (the Lie derivative for measuring learned equivariance,
+    arXiv:2210.02984), there by double backward passes.
+
+    Examples
+    --------
+    >>> from repgeo.groups import SO2
+    >>> x = torch.tensor([[3.0, 4.0]])
+    >>> quarter = torch.ones(1)  # the counter-clockwise turn moves (3, 4) along (-4, 3)
+    >>> lie_derivative(lambda x: x[:, 0], x, quarter, rep_in="vector", group=SO2())
+    tensor([-4.])
+    >>> lie_derivative(lambda x: x.square().sum(1), x, quarter, rep_in="vector", group=SO2())
+    tensor([0.])
+    """
+    require_frozen(f)
+    acting = _group_of(rep_in, group)
+    action, response = (as_representation(rep, acting) for rep in (rep_in, rep_out))
+    outputs, change = _push(f, x, action.derivative(generator, x))
+    expected = response.derivative(generator, outputs)
+    assert isinstance(expected, Tensor)
+    return change - expected
+
+
+def local_equivariance_error(
+    f: Callable[[Data], Tensor],
+    x: Data,
+    *,
+    rep_in: object,
+    rep_out: object = "invariant",
+    group: Group | None = None,
+    generators: Tensor | None = None,
+) -> Tensor:
+    """Mean square of the Lie derivatives over generators and outputs, for each sample.
+
+    LEE(x) = mean over X and output coordinates of (L_X f(x))^2.
+
+    Parameters
+    ----------
+    f, x, rep_in, rep_out, group
+        As for `lie_derivative`.
+    generators
+        Coordinates of the X, `(k, group.dimension)`; by default the basis of the Lie algebra.
+
+    Returns
+    -------
+    Tensor
+        `(n,)`, float64; in units of f squared, per unit of the generator (radians, pixels) squared.
+
+    Raises
+    ------
+    InputError
+        As `lie_derivative`.
+
+    Notes
+    -----
+    k forward-mode derivatives.
+
+    Examples
+    --------
+    >>> from repgeo.groups import SO2
+    >>> local_equivariance_error(lambda x: x[:, 0], torch.tensor([[3.0, 4.0]]),
+    ...                          rep_in="vector", group=SO2())
+    tensor([16.], dtype=torch.float64)
+    """
+    acting = _group_of(rep_in, group)
+    first = x if isinstance(x, Tensor) else next(iter(x.values()))
+    if generators is None:
+        generators = torch.eye(acting.dimension, dtype=torch.float64, device=first.device)
+    found = [
+        lie_derivative(f, x, X, rep_in=rep_in, rep_out=rep_out, group=acting)
+        .double()
+        .reshape(len(first), -1)
+        .square()
+        .mean(dim=1)
+        for X in generators
+    ]
+    return torch.stack(found).mean(dim=0)
+
+
+def lie_derivative_layers(
+    layers: Sequence[tuple[str, Callable[[Tensor], Tensor]]],
+    x: Tensor,
+    generator: Tensor,
+    *,
+    representations: Sequence[object],
+    group: Group | None = None,
+) -> tuple[LayerDerivative, ...]:
+    """The Lie derivative of a chain of layers, layer by layer.
+
+    By the chain rule L_X (f h) = (L_X f)(h) + Df(h) (L_X h): what each layer adds by itself is
+    carried through the layers behind it, and the sum is the Lie derivative of the whole chain.
+
+    Parameters
+    ----------
+    layers
+        `(name, function)` in order, each from `(n, ...)` to `(n, ...)`.
+    x
+        Samples, `(n, ...)`.
+    generator
+        X, `(group.dimension,)`.
+    representations
+        How the group acts on the inputs and then on the output of each layer,
+        `len(layers) + 1` of them. After a layer that keeps every second sample of a signal, shifts
+        by t are shifts by t/2: `PeriodicShift(group, scale=0.5)`.
+    group
+        The group; that of the first representation where it is a `Representation`.
+
+    Returns
+    -------
+    tuple of LayerDerivative
+        In the order of the layers.
+
+    Raises
+    ------
+    InputError
+        If there is no layer, or not one representation for each place between them.
+
+    Notes
+    -----
+    Layer i carries i directions in one batch: O(layers^2) forward-mode derivatives in all.
+    Source: Gruver et al. 2022, arXiv:2210.02984.
+
+    Examples
+    --------
+    >>> from repgeo.groups import SO2
+    >>> layers = [("square", lambda x: x**2), ("sum", lambda x: x.sum(dim=1))]
+    >>> found = lie_derivative_layers(layers, torch.tensor([[3.0, 4.0]]), torch.ones(1),
+    ...                               representations=["vector", "vector", "invariant"],
+    ...                               group=SO2())
+    >>> [layer.contribution.tolist() for layer in found]  # of a sum of squares: 0 in all
+    [[7.0], [-7.0]]
+    """
+    if not layers or len(representations) != len(layers) + 1:
+        raise InputError(
+            f"{len(layers)} layers need {len(layers) + 1} representations (of the inputs, and of "
+            f"each output), got {len(representations)}."
+        )
+    acting = _group_of(representations[0], group)
+    reps = [as_representation(rep, acting) for rep in representations]
+    n, at = len(x), x
+    own: list[Tensor] = []
+    carried = x.new_zeros(0, *x.shape)  # (layers so far, n, ...)
+    for place, (_, layer) in enumerate(layers):
+        require_frozen(layer)
+        tangent = reps[place].derivative(generator, at)
+        assert isinstance(tangent, Tensor)
+        directions = torch.cat([carried, tangent[None]])
+        k = len(directions)
+        repeated = at.repeat(k, *[1] * (at.ndim - 1))
+        outputs, pushed = _push(layer, repeated, directions.reshape(repeated.shape))
+        pushed = pushed.reshape(k, n, *pushed.shape[1:])
+        after = outputs[:n]
+        expected = reps[place + 1].derivative(generator, after)
+        assert isinstance(expected, Tensor)
+        own.append(pushed[-1] - expected)
+        carried = torch.cat([pushed[:-1], own[-1][None]])
+        at = after
+    return tuple(
+        LayerDerivative(name, alone, contribution)
+        for (name, _), alone, contribution in zip(layers, own, carried, strict=True)
+    )
+
+
+def _push(
+    f: Callable[[Data], Tensor] | Callable[[Tensor], Tensor], x: Data, tangent: Data
+) -> tuple[Tensor, Tensor]:
+    """f(x) and Df(x) tangent, in forward mode."""
+    call: Callable[..., Tensor] = f
+    with torch.no_grad():
+        if isinstance(x, Tensor):
+            outputs, change, *_ = torch.func.jvp(call, (x,), (tangent,))
+            return outputs, change
+        assert not isinstance(tangent, Tensor)
+        moving = {name: each for name, each in x.items() if each.is_floating_point()}
+        fixed = {name: each for name, each in x.items() if name not in moving}
+        outputs, change, *_ = torch.func.jvp(
+            lambda part: call({**fixed, **part}),
+            (moving,),
+            ({name: tangent[name] for name in moving},),
+        )
+        return outputs, change
+
+
+def _group_of(rep: object, group: Group | None) -> Group:
+    if group is not None:
+        return group
+    if isinstance(rep, Representation):
+        return rep.group
+    raise InputError("Which group acts is not said: give group=, or a Representation as rep_in.")
