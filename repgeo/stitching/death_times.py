@@ -129,7 +129,8 @@ def _sample(values: Tensor | np.ndarray) -> np.ndarray:
 
 
 def _bandwidth(values: np.ndarray) -> float:
-    return 1.06 * float(values.std(ddof=1)) * float(len(values)) ** -0.2
+    width: float = 1.06 * float(values.std(ddof=1)) * float(len(values)) ** -0.2
+    return width
 
 
 def _density(values: np.ndarray, width: float, grid: np.ndarray) -> np.ndarray:
