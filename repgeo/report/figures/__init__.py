@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Arrays", "available", "draw_probe"]
+__all__ = ["Arrays", "available", "draw_probe", "figures_of"]
 
 #: Gives a cell's stored arrays by its id: "<position>/samples", "<position>/ids",
 #: "<position>/artifact/<name>", position being the reading's place among the rows of the cell.
@@ -43,6 +43,15 @@ _MODULES: Final = {
 }
 
 
+#: Further figures of a probe: figure -> (the probe, the module that draws it). Such a module says
+#: with `draws(frame)` whether there is something to draw.
+_FURTHER: Final = {
+    "latent_spaces": ("relative_stitching", "repgeo.report.figures.latent_spaces"),
+    "stitched_layers": ("relative_stitching", "repgeo.report.figures.stitched_layers"),
+    "stitching_factorial": ("relative_stitching", "repgeo.report.figures.stitching_factorial"),
+}
+
+
 def available() -> list[str]:
     """The probes that have a figure.
 
@@ -54,13 +63,32 @@ def available() -> list[str]:
     return sorted(_MODULES)
 
 
+def figures_of(frame: pd.DataFrame) -> list[str]:
+    """The figures that a table has something for: of its probes, and further ones."""
+    finished = frame.loc[frame["status"] == "ok"]
+    found = []
+    for name in sorted({*_MODULES, *_FURTHER}):
+        probe, module = _drawn_by(name)
+        rows = finished.loc[finished["probe"] == probe]
+        if len(rows):
+            draws = getattr(importlib.import_module(module), "draws", None)
+            if draws is None or draws(rows):
+                found.append(name)
+    return found
+
+
+def _drawn_by(name: str) -> tuple[str, str]:
+    """The probe of a figure, and the module that draws it."""
+    return _FURTHER[name] if name in _FURTHER else (name, _MODULES[name])
+
+
 def draw_probe(name: str, frame: pd.DataFrame, arrays: Arrays, path: str | Path) -> Path:
     """Draw one probe's figure of a study and save it as PNG.
 
     Parameters
     ----------
     name
-        The probe.
+        The probe, or the name of a further figure of it (see `figures_of`).
     frame
         The table of the study; rows of other probes and failed cells are left out.
     arrays
@@ -82,14 +110,16 @@ def draw_probe(name: str, frame: pd.DataFrame, arrays: Arrays, path: str | Path)
     MissingExtraError
         If matplotlib is not installed.
     """
-    if name not in _MODULES:
-        raise UnknownNameError(f"No figure for the probe {name!r}. {nearest(name, _MODULES)}")
-    rows = frame.loc[(frame["probe"] == name) & (frame["status"] == "ok")]
+    known = [*_MODULES, *_FURTHER]
+    if name not in known:
+        raise UnknownNameError(f"No figure for the probe {name!r}. {nearest(name, known)}")
+    probe, place = _drawn_by(name)
+    rows = frame.loc[(frame["probe"] == probe) & (frame["status"] == "ok")]
     if not len(rows):
-        raise InputError(f"The table has no finished cell of {name!r}: there is nothing to draw.")
+        raise InputError(f"The table has no finished cell of {probe!r}: there is nothing to draw.")
     from repgeo.report.figures.style import new_figure, save, settings
 
-    module = importlib.import_module(_MODULES[name])
+    module = importlib.import_module(place)
     width, height = module.size(rows, arrays)
     with settings():
         figure = new_figure(width, height)

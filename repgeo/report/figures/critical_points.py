@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -26,8 +27,10 @@ _ROW: Final = 1.75  # inches
 
 @dataclass(frozen=True, eq=False)
 class _Row:
+    """One model: counts of real points over all seeds and draws, by kind of labels."""
+
     label: str
-    counts: np.ndarray  # of real points, over all seeds and draws
+    counts: dict[str, np.ndarray]
     complex_count: float
     curve: Mapping[str, np.ndarray]
 
@@ -38,11 +41,12 @@ def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
 
 
 def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
-    """Draw a row for each model and kind of labels: an error curve, and a histogram.
+    """Draw a row for each model: an error curve, and a histogram.
 
-    To the left, at the first draw of the first seed, the mean squared error over the angle of the
-    first filter, the last filter solved for, over the error of no network; minima and saddles are
-    marked. To the right the share of draws by how many real critical points they have.
+    To the left, at the first draw of the first seed and the first kind of labels, the mean squared
+    error over the angle of the first filter, the last filter solved for; minima and saddles are
+    marked. To the right the share of draws by how many real critical points they have, a colour for
+    each kind of labels.
 
     Parameters
     ----------
@@ -65,13 +69,14 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     axes.remove()
     shown = rows[:_MOST]
     grid = place.subgridspec(len(shown), 2, width_ratios=[3, 2])
-    most = max(row.counts.max() for row in shown)
+    most = max(counts.max() for row in shown for counts in row.counts.values())
     for number, row in enumerate(shown):
         left, right = (figure.add_subplot(grid[number, column]) for column in (0, 1))
         _draw_curve(row, left)
         _draw_counts(row, right, int(most))
         if number == 0:
             left.legend(frameon=False, loc="best", fontsize=7)
+            right.legend(frameon=False, loc="upper right", fontsize=7)
         if number + 1 == len(shown):
             left.set_xlabel("angle of the first filter [degree]")
             note = f" ({len(rows) - _MOST} more not drawn)" if len(rows) > _MOST else ""
@@ -79,20 +84,19 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
 
 
 def _rows(frame: pd.DataFrame, arrays: Arrays) -> list[_Row]:
-    totals = {group.label: group for group in groups(frame, "complex_points", untold=_UNTOLD)}
-    found = []
-    for group in groups(frame, "real_points", untold=_UNTOLD):
+    totals = frame.loc[frame["metric"] == "complex_points"].groupby("model")["value"].mean()
+    found: dict[str, _Row] = {}
+    for group in groups(frame, "real_points"):
         stored = [reading(frame, index, arrays) for index in group.rows.index]
         counts = [one["samples"] for one in stored if "samples" in one]
         if not counts or "angles" not in stored[0]:
             continue
-        total = totals.get(group.label)
-        value = float("nan") if total is None else float(total.rows["value"].mean())
-        found.append(_Row(group.label, np.concatenate(counts), value, stored[0]))
-    return found
-
-
-_UNTOLD: Final = ("samples", "draws")
+        kind = str(json.loads(group.params)["labels"])
+        row = found.setdefault(
+            group.model, _Row(group.model, {}, float(totals[group.model]), stored[0])
+        )
+        row.counts[kind] = np.concatenate([row.counts.get(kind, np.empty(0)), *counts])
+    return list(found.values())
 
 
 def _draw_curve(row: _Row, axes: Axes) -> None:
@@ -115,16 +119,15 @@ def _draw_curve(row: _Row, axes: Axes) -> None:
 
 
 def _draw_counts(row: _Row, axes: Axes, most: int) -> None:
-    values, times = np.unique(row.counts, return_counts=True)
-    axes.bar(values, times / times.sum(), width=1.2, color=PALETTE[5])
-    for value, share in zip(values, times / times.sum(), strict=True):
-        axes.annotate(
-            f"{100 * share:.3g} %", (value, share), xytext=(0, 1), textcoords="offset points",
-            ha="center", va="bottom", fontsize=7,
-        )  # fmt: skip
-    axes.set_xticks(range(0, most + 1, 2))
-    axes.set_xlim(0, most + 1)
-    axes.set_ylim(0, 1.15)
-    axes.set_title(f"of {row.complex_count:.4g} complex ones", loc="right", fontsize=8.5)
+    wide = 0.8 / len(row.counts)
+    for number, (kind, counts) in enumerate(row.counts.items()):
+        values, times = np.unique(counts, return_counts=True)
+        places = values + wide * (number - (len(row.counts) - 1) / 2)
+        colour = PALETTE[(5, 4, 3)[number % 3]]
+        axes.bar(places, times / times.sum(), width=wide, color=colour, label=f"labels: {kind}")
+    axes.set_xticks(range(most + 1))
+    axes.set_xlim(0.4, most + 0.6)
+    axes.set_ylim(0, 1.05)
+    axes.set_title(f"real ones of {row.complex_count:.4g} complex", loc="right", fontsize=8.5)
     axes.set_ylabel("share of draws", fontsize=8)
     plain_axes(axes)

@@ -140,7 +140,10 @@ def _draw_precisions(table: pd.DataFrame, rows: pd.DataFrame, axes: Axes) -> Non
     ticks = [-100, -10, -1, 0, 1]
     axes.set_yticks(ticks, [str(tick).replace("-", "\N{MINUS SIGN}") for tick in ticks])
     axes.set_ylabel("numerical rank\nminus dimension")
-    axes.legend(frameon=False, loc="lower left", title="default tolerance in", title_fontsize=8)
+    axes.set_ylim(top=8)  # room for the legend above
+    axes.legend(
+        frameon=False, loc="upper left", ncols=2, title="default tolerance in", title_fontsize=8
+    )
 
 
 def _name_models(table: pd.DataFrame, axes: Axes) -> None:

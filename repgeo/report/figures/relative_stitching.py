@@ -1,13 +1,18 @@
-"""The stitching matrix: accuracy of every encoder with every head, one panel per method."""
+"""The stitching matrix: accuracy of every encoder with every head, one panel per method.
+
+The settings of a factorial are left out: they have a figure of their own.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import textwrap
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from repgeo.report.aggregate import Aggregate, aggregate
+from repgeo.report.aggregate import ABSENT, Aggregate, Header, aggregate
 from repgeo.report.figures.style import MAP, axis_label, place_of
 from repgeo.report.labels import short_json
 
@@ -17,22 +22,38 @@ if TYPE_CHECKING:
 
     from repgeo.report.figures import Arrays
 
-__all__ = ["draw", "size"]
+__all__ = ["draw", "draws", "size", "without_factorial"]
 
 _KIND: Final = ("task", "dataset", "params", "metric", "at", "layer", "layer_b")
 
 
 def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
     """Width and height of the figure in inches."""
+    frame = without_factorial(frame)
     panels = len(frame[[*_KIND]].drop_duplicates())
-    models = max(frame["model"].nunique(), frame["model_b"].nunique())
-    side = 0.46 * models + 1.5
+    models = frame.groupby([*_KIND])[["model", "model_b"]].nunique().to_numpy().max(initial=1)
+    side = 0.46 * int(models) + 1.5
     wide = _panels_per_row(panels)
     return side * wide + 1.1, (side + 0.5) * math.ceil(panels / wide) + 0.3
 
 
+def draws(frame: pd.DataFrame) -> bool:
+    """Whether there is a pair of different models, or at least no pair of unlike layers."""
+    rows = without_factorial(frame)
+    return bool(
+        (rows["model"] != rows["model_b"]).any() or (rows["layer"] == rows["layer_b"]).all()
+    )
+
+
+def without_factorial(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are no setting of a factorial."""
+    return frame.loc[~frame["at"].str.contains('"method":"factorial"', regex=False)]
+
+
 def _panels_per_row(panels: int) -> int:
-    return panels if panels <= 3 else 2 if panels == 4 else 3
+    if panels <= 3:
+        return panels
+    return 2 if panels == 4 else 3 if panels <= 12 else 5
 
 
 def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
@@ -60,9 +81,11 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
 
     figure, place = place_of(axes)
     axes.remove()
+    frame = without_factorial(frame)
     table = aggregate(frame, rows=("model",), columns=("model_b", "at"))
     panels = _panels(table)
-    matrices = {key: _matrix(table, columns) for key, columns in panels.items()}
+    present = {key: _rows(table, columns) for key, columns in panels.items()}
+    matrices = {key: _matrix(table, present[key], columns) for key, columns in panels.items()}
     finite = np.concatenate([matrix[np.isfinite(matrix)] for matrix in matrices.values()])
     chances = [entry.chance for entry in table.entries.values() if entry.chance]
     chance = sum(map(sum, chances)) / (2 * len(chances)) if chances else None
@@ -77,8 +100,9 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
         _draw_matrix(matrices[key], scale, panel)
         panel.set_title(_title(table, columns[0]))
         panel.set_xticks(range(len(heads)), heads, rotation=45, ha="right", rotation_mode="anchor")
-        rows = [head.get("model") for head in table.rows]
-        panel.set_yticks(range(len(rows)), rows if index % wide == 0 else [""] * len(rows))
+        rows = [table.rows[row].get("model") for row in present[key]]
+        same = index % wide and present[key] == present[list(panels)[index - 1]]
+        panel.set_yticks(range(len(rows)), [""] * len(rows) if same else rows)
         panel.set_xlabel("head of")
         panel.set_ylabel("encoder of" if index % wide == 0 else "")
         drawn.append(panel)
@@ -111,26 +135,57 @@ def _panels(table: Aggregate) -> dict[tuple[str, ...], list[int]]:
     return panels
 
 
-def _matrix(table: Aggregate, columns: list[int]) -> np.ndarray:
-    matrix = np.full((len(table.rows), len(columns)), np.nan)  # (encoders, heads)
-    for row in range(len(table.rows)):
+def _rows(table: Aggregate, columns: list[int]) -> list[int]:
+    """The encoders that stand in a pair of a panel."""
+    return [
+        row
+        for row in range(len(table.rows))
+        if any(table.entries[row, column].status != ABSENT for column in columns)
+    ]
+
+
+def _matrix(table: Aggregate, rows: list[int], columns: list[int]) -> np.ndarray:
+    matrix = np.full((len(rows), len(columns)), np.nan)  # (encoders, heads)
+    for line, row in enumerate(rows):
         for place, column in enumerate(columns):
             estimate = table.entries[row, column].estimate
             if estimate is not None:
-                matrix[row, place] = estimate.value
+                matrix[line, place] = estimate.value
     return matrix
 
 
 def _title(table: Aggregate, column: int) -> str:
+    """Method, and of parameters the kind of head, or whatever else differs."""
     head = table.columns[column]
     columns = table.columns
-    told = (short_json(head.get(n), [one.get(n) for one in columns]) for n in ("at", "params"))
+    method, others = _parted(head.get("at"))
+    params = [one.get("params") for one in columns]
+    heads = {_member(text, "head") for text in params}
+    told = f"{_member(head.get('params'), 'head')} head" if len(heads) > 1 else ""
+    if len(heads) == 1:
+        told = short_json(head.get("params"), params)
     varied = (
-        head.get(name)
+        f"{name} {head.get(name)}" if name == "layer" else head.get(name)
         for name in ("metric", "layer", "layer_b", "dataset")
-        if len({one.get(name) for one in columns}) > 1
+        if len({one.get(name) for one in columns}) > 1 and not _repeats_layer(name, head)
     )
-    return ", ".join(part for part in (*told, *varied) if part) or head.get("metric")
+    words = [part for part in (method, others, told, *varied) if part]
+    return textwrap.fill(", ".join(words), 28) or head.get("metric")
+
+
+def _repeats_layer(name: str, head: Header) -> bool:
+    return name == "layer_b" and head.get("layer") == head.get("layer_b")
+
+
+def _parted(at: str) -> tuple[str, str]:
+    """The method, and the other coordinates."""
+    coordinates = json.loads(at) if at else {}
+    method = str(coordinates.pop("method", ""))
+    return method, " ".join(f"{key}={value}" for key, value in coordinates.items())
+
+
+def _member(text: str, key: str) -> str:
+    return str(json.loads(text).get(key, "")) if text else ""
 
 
 def _draw_matrix(matrix: np.ndarray, scale: object, panel: Axes) -> None:
