@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -346,9 +347,7 @@ def exactness(
                 )
             return outputs
 
-        data = map_fields(
-            x, lambda each, to=dtype: each.to(to) if each.is_floating_point() else each
-        )  # type: ignore[misc]
+        data = map_fields(x, partial(_cast, dtype=dtype))
         require_frozen(cast)
         found = equivariance_error(checked, data, group, rep_in=rep_in, rep_out=rep_out, elements=g)
         errors.append(found.mean)
@@ -408,6 +407,10 @@ def action_error(
     assert isinstance(at_once, Tensor)
     values = (rows_of(twice) - rows_of(at_once)).norm(dim=2)
     return _group_error(values, x[None], g, False, True)
+
+
+def _cast(each: Tensor, dtype: torch.dtype) -> Tensor:
+    return each.to(dtype) if each.is_floating_point() else each
 
 
 def _elements(
