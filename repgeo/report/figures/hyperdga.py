@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from repgeo.errors import InputError
-from repgeo.report.figures.stored import reading
+from repgeo.report.figures.stored import is_twin, reading
 from repgeo.report.figures.style import PALETTE, axis_label, place_of, plain_axes
 from repgeo.report.labels import short_json
 
@@ -69,9 +69,10 @@ def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
 def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     """Draw the points of both sets and the edges between them, one disk for each comparison.
 
-    Of the first seed; heterogeneous edges, which join the two sets, are drawn over the others. Of
-    more comparisons than there is room for the first and the last and some between are drawn. Codes
-    that do not lie in the plane are not drawn: then the scores are, as bars beside their null.
+    Of the first seed, without untrained twins; heterogeneous edges, which join the two sets, are
+    drawn over the others. Of more comparisons than there is room for the first and the last and
+    some between are drawn. Codes that do not lie in the plane are not drawn: then the scores are,
+    as bars beside their null.
 
     Parameters
     ----------
@@ -175,6 +176,9 @@ def _panels(frame: pd.DataFrame, arrays: Arrays) -> list[_Panel]:
     """Stored comparisons, as many as there is room for."""
     rows = frame.loc[frame["metric"] == "score"]
     rows = rows.loc[rows["seed"] == rows["seed"].min()] if len(rows) else rows
+    twins = np.array([is_twin(str(model)) for model in rows["model"]], dtype=bool)
+    if not twins.all():  # there is room for few, and nothing to see in what was not trained
+        rows = rows.loc[~twins]
     titles = _titles(rows)
     found = []
     for (index, row), title in zip(rows.iterrows(), titles, strict=True):
