@@ -66,7 +66,8 @@ def orbit_pairs(
         ids = torch.arange(first, first + size)
         splits.append(Split(x, None, ids, {"moved": moved, "element": g}))
         first += size
-    return Dataset("orbit_pairs", *splits, {"group": group, "truth": {"noise": noise}})
+    train, test = splits
+    return Dataset("orbit_pairs", train, test, {"group": group, "truth": {"noise": noise}})
 
 
 def composition(*, seed: int, group: str, train_share: float = 1.0) -> Dataset:

@@ -101,7 +101,8 @@ def natural_patches(
     meta = {"pixels": pixels, "truth": {"action": action, "side": side}}
     if action == "translation":
         meta["group"] = f"C{side}xC{side}"
-    return Dataset(f"natural_patches_{action}", *splits, meta)
+    train, test = splits
+    return Dataset(f"natural_patches_{action}", train, test, meta)
 
 
 def _images() -> Tensor:
@@ -145,7 +146,7 @@ def _sampled(images: Tensor, places: tuple[Tensor, ...], angles: Tensor, side: i
     columns = column[:, None] + cos * x - sin * y
     grid = torch.stack([2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1], dim=-1)
     patches = torch.zeros(len(which), side * side)
-    for image in which.unique():
+    for image in torch.unique(which).tolist():
         here = which == image
         found = functional.grid_sample(
             images[image][None, None], grid[here][None], align_corners=True
@@ -189,4 +190,5 @@ def _whitening(pairs: tuple[Tensor, ...], components: int) -> Tensor:
     # An eigenvector and its negative are one: the largest entry is made positive.
     signs = leading.gather(0, leading.abs().argmax(dim=0, keepdim=True)).sign()
     scales = values[-components:].flip(0).rsqrt()
-    return (leading * signs * scales).T.float()
+    whitening: Tensor = torch.mul(leading * signs, scales).T.float()
+    return whitening

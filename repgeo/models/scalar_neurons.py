@@ -161,4 +161,5 @@ def _gaussian(input_shape: tuple[int, ...], features: int | None, name: str) -> 
     inputs = math.prod(input_shape)
     rows = inputs if features is None else features
     require_positive(name, input_shape=inputs, features=rows)
-    return torch.randn(rows, inputs, dtype=torch.get_default_dtype().to_complex()) / inputs**0.5
+    made = torch.randn(rows, inputs, dtype=torch.get_default_dtype().to_complex())
+    return made.div_(inputs**0.5)

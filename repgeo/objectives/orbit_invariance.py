@@ -68,7 +68,8 @@ class OrbitInvariance(Objective):
         distance = (
             change.square().mean() if self.distance == "squared" else change.norm(dim=1).mean()
         )
-        return distance + self.weight * self._kept(W, batch.x)
+        total: Tensor = distance + self.weight * self._kept(W, batch.x)
+        return total
 
     def _kept(self, W: Tensor, x: Tensor) -> Tensor:
         if self.retain == "unitary":

@@ -129,13 +129,14 @@ class PowerSpectrum(Objective):
                 f"The objective power_spectrum trains power-spectral networks, got "
                 f"{type(model).__name__}."
             )
+        network: Any = model
         total: Tensor | float = 0.0
-        for candidate, sizes in enumerate(model.candidates):
-            stacks = model.stacks(candidate)
+        for candidate, sizes in enumerate(network.candidates):
+            stacks = network.stacks(candidate)
             changes = [self._change(stack, batch).sum(dim=-1) for stack in stacks]  # (starts,)
             loss = torch.stack(changes).sum(dim=0) / len(sizes)
             loss = loss + self.weight * spectral_regulariser(stacks, self.regulariser)
-            model.note(candidate, loss, memory=self.memory if self.samples else 0.0)
+            network.note(candidate, loss, memory=self.memory if self.samples else 0.0)
             total = total + loss.sum()
         return torch.as_tensor(total)
 

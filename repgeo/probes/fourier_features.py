@@ -16,7 +16,7 @@ from repgeo.groups import Component, fourier_score, principal_angles
 from repgeo.probes.context import Context
 from repgeo.probes.metric import Metric
 from repgeo.probes.probe import Case, Probe
-from repgeo.probes.reading import Reading
+from repgeo.probes.reading import Reading, Scalar
 from repgeo.probes.subject import Subject
 from repgeo.probes.weight_rows import group_of, rows_on_group
 
@@ -125,7 +125,7 @@ class FourierFeatures(Probe):
         found = fourier_score(rows, group)
         ids = np.arange(len(rows))
         null = largest_shares(found.components, rows.is_complex(), context.shared("null shares"))
-        artifact = {
+        artifact: dict[str, np.ndarray] = {
             "fractions": found.fractions,
             "null_quantiles": np.quantile(null, np.linspace(0, 1, 101)),
             "filters": _as_real(rows[:_KEPT]),
@@ -146,7 +146,10 @@ class FourierFeatures(Probe):
         yield Reading("distinct", held)
         if len(group.irreps) <= _LISTED:
             for shared in principal_angles(rows, group):
-                at = {"irrep": shared.component.name, "size": shared.component.size}
+                at: dict[str, Scalar] = {
+                    "irrep": shared.component.name,
+                    "size": shared.component.size,
+                }
                 yield Reading("rank", shared.rank, at=at)
                 short = min(shared.component.size, len(rows)) > len(shared.angles)
                 angle = np.pi / 2 if short else float(shared.angles.max())

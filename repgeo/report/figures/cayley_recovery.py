@@ -94,7 +94,8 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
 
 def _first(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows with the first parameters of the probe."""
-    return frame[frame["params"] == frame["params"].iloc[0]]
+    rows: pd.DataFrame = frame.loc[frame["params"] == frame["params"].iloc[0]]
+    return rows
 
 
 def _name(dataset: str) -> str:
@@ -122,7 +123,7 @@ def _draw_errors(
     panel: Axes, frame: pd.DataFrame, here: pd.DataFrame, arrays: Arrays, models: list[str]
 ) -> None:
     plain_axes(panel)
-    told = []
+    told: list[str] = []
     for model in models:
         cells = here[(here["model"] == model) & (here["metric"] == "success")]
         if not len(cells):

@@ -93,7 +93,8 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
 
 
 def _first(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["params"] == frame["params"].iloc[0]]
+    rows: pd.DataFrame = frame.loc[frame["params"] == frame["params"].iloc[0]]
+    return rows
 
 
 def _name(dataset: str) -> str:
