@@ -43,7 +43,7 @@ class Intertwiner(nn.Module):
 
     def __init__(self, features: int, *, octaves: int = 2, seed: int = 0) -> None:
         super().__init__()
-        generator = derive_generator("intertwiner", seed, features)
+        generator = derive_generator("intertwiner", seed, features, octaves)
         order = torch.randperm(features, generator=generator)
         exponents = torch.randint(-octaves, octaves + 1, (features,), generator=generator)
         self.register_buffer("order", order)
@@ -82,10 +82,11 @@ def intertwined_mlp(
 
     With W, b the weights before the last activation and V, c those after it, this is the network of
     the weights P D W, P D b and V (P D)^-1, c. As phi(P D t) = P D phi(t) for D > 0 and phi = ReLU
-    (P D is an intertwiner of phi), its codes are P D z and its outputs those of `mlp`; D holds
-    powers of two, so they are equal to the last bit. W, b, V and c are the parameters, P and D
-    constants: trained by the same recipe, data and model seed, the network goes through the same
-    weights as `mlp` and is its twin.
+    (P D is an intertwiner of phi), it has the codes P D z where `mlp` has z, and the same outputs;
+    D holds powers of two, so they are the same to the last bit. W, b, V and c are the parameters, P
+    and D constants, and (P D)^-1 a layer of its own. So one trained network can be cut where its
+    codes are P D z, at `encoder`, and where they are z, at `head.undo`: an encoder and its exact
+    twin. Trained apart on the same batches, `mlp` itself goes through the same weights.
 
     Parameters
     ----------
@@ -136,4 +137,7 @@ def intertwined_mlp(
     encoder = nn.Sequential()
     for name, part in [*parts.items(), ("intertwiner", twist), last]:
         encoder.add_module(name, part)
-    return EncoderHead(encoder, nn.Sequential(_Undo(twist), base.head))
+    head = nn.Sequential()
+    head.add_module("undo", _Undo(twist))
+    head.add_module("linear", base.head)
+    return EncoderHead(encoder, head)

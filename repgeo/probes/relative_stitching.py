@@ -34,6 +34,7 @@ from repgeo.probes.stitching_spaces import (
     carried,
     drawn_plane,
     head_of,
+    read_codes,
     relative_codes,
     seen_in,
 )
@@ -44,7 +45,6 @@ from repgeo.stitching.linear_head import (
     LinearHead,
     descend_linear_head,
     fit_linear_head,
-    normalized,
 )
 
 __all__ = ["RelativeStitching", "StitchMethod"]
@@ -67,7 +67,7 @@ class RelativeStitching(Probe):
     inner                   as inner products with the anchors
     product                 as cosine, euclidean, l1 and linf of directions, side by side
     product_mean            as the mean of the same
-    product_learned         as product, with weights learned on the train split of each side
+    product_learned         as product, with weights that the head side learned on its train split
     absolute                as they are: the baseline. Left out where sizes of codes differ.
     orthogonal              after the rigid motion that best carries the anchors of one side to
                             the other's
@@ -254,7 +254,10 @@ class RelativeStitching(Probe):
             made[f"{space}.codes"] = here.test
             made |= {f"{space}.{name}": part for name, part in drawn_plane(here.test).items()}
             if self.head != "own":
-                head = self._fit_head(here.train, y, data.train.ids, context)
+                read = read_codes(self.head, here.train, here.factors)
+                head = self._fit_head(read, y, data.train.ids, context)
+                if here.factors is not None:
+                    made[f"{space}.factors"] = here.factors
                 made[f"{space}.weight"], made[f"{space}.bias"] = head.weight, head.bias
                 made["classes"] = head.classes
         return made
@@ -286,8 +289,7 @@ class RelativeStitching(Probe):
                 recipe=DescentRecipe(self.head_lr, self.head_epochs),
                 generator=context.private("head"),
             )
-        inputs = normalized(codes) if self.head == "layer_norm" else codes
-        return fit_linear_head(inputs, y, penalty=self.penalty)
+        return fit_linear_head(codes, y, penalty=self.penalty)
 
     def measure(
         self, mine: Side, other: Side, data: Dataset, context: Context

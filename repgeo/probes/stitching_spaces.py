@@ -13,12 +13,12 @@ from repgeo.probes.context import Context
 from repgeo.probes.probe import Side
 from repgeo.probes.stitching_methods import (
     HeadKind,
-    Projection,
     Route,
     StatisticsOf,
     rescaled,
 )
 from repgeo.stitching.linear_head import LinearHead, normalized
+from repgeo.stitching.products import ProductProjection
 from repgeo.stitching.projection import RelativeProjection
 from repgeo.stitching.stitching_layer import StitchingLayer
 
@@ -29,6 +29,7 @@ __all__ = [
     "carried",
     "drawn_plane",
     "head_of",
+    "read_codes",
     "relative_codes",
     "seen_in",
 ]
@@ -39,11 +40,21 @@ DRAWN = 600
 
 @dataclass(frozen=True)
 class SplitCodes:
-    """Codes of one model in one space: `(train, features)`, `(test, features)`, `(k, features)`."""
+    """Codes of one model in one space.
+
+    Attributes
+    ----------
+    train, test, anchors
+        `(train, features)`, `(test, features)` and `(k, features)`.
+    factors
+        What the head of this model multiplies codes with before it reads them, its own and those of
+        other models: `(features,)`, or None for ones.
+    """
 
     train: Tensor
     test: Tensor
     anchors: Tensor
+    factors: Tensor | None = None
 
 
 def relative_codes(
@@ -51,26 +62,29 @@ def relative_codes(
 ) -> SplitCodes:
     """The coordinates of codes relative to their own anchors, as a route takes them.
 
-    `y` are the labels of the train split: learned weights of products are learned on it.
+    Weights of a product are learned on the train split, with its labels `y`, and are the head's:
+    codes are handed over without them.
     """
     assert route.projection is not None
-    fitted = _fitted(route.projection(stats=stats, ridge=ridge), codes, y)
+    fitted = route.projection(stats=stats, ridge=ridge)
+    factors = None
+    if isinstance(fitted, RelativeProjection):
+        reference = codes.train if fitted.stats == "reference" else None
+        fitted = fitted.fit(codes.anchors, reference=reference)
+    elif fitted.combine == "learned":
+        weights = fitted.fit(codes.anchors, y, reference=codes.train).weights_
+        factors = weights.sqrt().repeat_interleave(len(codes.anchors)).to(codes.train)
+        fitted = ProductProjection(fitted.projections).fit(codes.anchors)
+    else:
+        fitted = fitted.fit(codes.anchors)
     train, test = fitted.transform(codes.train), fitted.transform(codes.test)
     size = codes.train.shape[1]
     return SplitCodes(
         rescaled(train, train, features=size, output=route.output),
         rescaled(test, train, features=size, output=route.output),
         fitted.transform(codes.anchors),
+        factors,
     )
-
-
-def _fitted(projection: Projection, codes: SplitCodes, y: Tensor) -> Projection:
-    if isinstance(projection, RelativeProjection):
-        reference = codes.train if projection.stats == "reference" else None
-        return projection.fit(codes.anchors, reference=reference)
-    if projection.combine == "learned":
-        return projection.fit(codes.anchors, y, reference=codes.train)
-    return projection.fit(codes.anchors)
 
 
 def drawn_plane(codes: Tensor) -> dict[str, Tensor]:
@@ -145,9 +159,14 @@ def head_of(kind: HeadKind, other: Side, space: str, classes: int) -> Head:
         other.prepared[f"{space}.bias"],
         other.prepared["classes"],
     )
-    if kind == "layer_norm":
-        return Head(lambda codes: head.logits(normalized(codes)), head.classes)
-    return Head(head.logits, head.classes)
+    factors = other.prepared.get(f"{space}.factors")
+    return Head(lambda codes: head.logits(read_codes(kind, codes, factors)), head.classes)
+
+
+def read_codes(kind: HeadKind, codes: Tensor, factors: Tensor | None) -> Tensor:
+    """Codes `(n, features)` as a fitted head reads them: weighted and, if it does, normalised."""
+    weighted = codes if factors is None else codes * factors
+    return normalized(weighted) if kind == "layer_norm" else weighted
 
 
 def carried(

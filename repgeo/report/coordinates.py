@@ -72,9 +72,9 @@ def compare_along(
     -------
     DataFrame
         The coordinate's value in the column `value`, `baseline`, `at` (of the compared numbers),
-        dataset, probe, params, layer, layer_b, side, `difference` (value minus baseline), `ci_low`,
-        `ci_high`, `ci_kind`, `n` and `seeds` (of the interval), `cells` (models or pairs averaged
-        over at each seed), `unit`, `direction`.
+        dataset, probe, params, layer, layer_b, side, `mean` and `baseline_mean` (of the pairs),
+        `difference` (value minus baseline), `ci_low`, `ci_high`, `ci_kind`, `n` and `seeds` (of the
+        interval), `cells` (models or pairs averaged over at each seed), `unit`, `direction`.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def compare_along(
             f"No number of {metric!r} differs from one with {coordinate} = {baseline!r} in this "
             "coordinate alone: nothing to compare."
         )
-    numbers = ("difference", "ci_low", "ci_high")
+    numbers = ("mean", "baseline_mean", "difference", "ci_low", "ci_high")
     return pd.DataFrame(found).astype(dict.fromkeys(numbers, "float64"))
 
 
@@ -137,8 +137,8 @@ def comparison_lines(found: pd.DataFrame) -> list[str]:
         for name in ("dataset", "probe", "params", "layer", "layer_b", "at", "side")
         if found[name].nunique() > 1 or (name == "side" and found[name].iloc[0])
     ]
-    heads = [*told, "value", "difference", "95 %", "seeds", "cells of each"]
-    lines = [f"| {' | '.join(heads)} |", "|" + ":--|" * (len(told) + 1) + "--:|" * 4]
+    heads = [*told, "value", "mean", "baseline", "difference", "95 %", "seeds", "cells of each"]
+    lines = [f"| {' | '.join(heads)} |", "|" + ":--|" * (len(told) + 1) + "--:|" * 6]
     for row in found.to_dict("records"):
         cells = [
             short_json(str(row[name]), [str(one) for one in found[name]])
@@ -148,7 +148,8 @@ def comparison_lines(found: pd.DataFrame) -> list[str]:
         ]
         low, high = row["ci_low"], row["ci_high"]
         interval = f"{low:+.4f} to {high:+.4f}" if low == low else ""  # missing: not a number
-        cells += [str(row["value"]), f"{row['difference']:+.4f}", interval]
+        means = [f"{row['mean']:.4f}", f"{row['baseline_mean']:.4f}"]
+        cells += [str(row["value"]), *means, f"{row['difference']:+.4f}", interval]
         lines.append(f"| {' | '.join([*cells, str(row['n']), str(row['cells'])])} |")
     return lines
 
@@ -204,6 +205,8 @@ def _compared(line: _Line, partner: _Line, coordinate: str) -> dict[str, object]
         "baseline": partner.at[coordinate],
         "at": canonical_json(others),
         **{name: record.get(name) for name in _KIND[1:]},
+        "mean": mean_of(list(mine.values())),
+        "baseline_mean": mean_of(list(base.values())),
         "difference": estimate.value,
         "ci_low": estimate.ci_low,
         "ci_high": estimate.ci_high,

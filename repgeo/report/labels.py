@@ -16,6 +16,8 @@ ARROWS: Final = {"higher": "↑", "lower": "↓", "none": ""}
 #: Told by the block that a head stands in.
 _OF_BLOCK: Final = ("task", "dataset", "probe")
 
+_LONG: Final = 4
+
 Block = tuple[str, tuple[int, ...]]
 
 
@@ -66,6 +68,8 @@ def head_parts(table: Aggregate, head: Header, *, block: bool = True) -> list[st
 
 def short_json(text: str, among: Sequence[str]) -> str:
     """The members of a JSON object that differ among several, as "key=value key=value".
+
+    Of lists with more than four entries only their number is told.
 
     Examples
     --------
@@ -126,4 +130,6 @@ def _object(text: str) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list) and len(value) > _LONG:
+        return f"[{len(value)} entries]"
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -51,7 +51,12 @@ _LEGEND = (
 
 
 def _matrix(table: Aggregate, columns: list[int]) -> str:
-    rows = list(range(len(table.rows)))
+    # Models that stand in no pair of this kind have no row in it.
+    rows = [
+        row
+        for row in range(len(table.rows))
+        if any(table.entries[row, column].status != ABSENT for column in columns)
+    ]
     entries = [table.entries[row, column] for row in rows for column in columns]
     values = [e.estimate.value for e in entries if e.estimate and math.isfinite(e.estimate.value)]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)

@@ -16,7 +16,8 @@ MOST_COLUMNS: Final = 200
 
 #: What makes the rows of a table that would be too wide otherwise.
 _PLACES: Final = ("model", "params", "at")
-_FEW_PLACES: Final = 12  # parameters and coordinates side by side
+_LAYERS: Final = ("layer", "layer_b")
+_FEW_PLACES: Final = 12  # parameters, coordinates and layers side by side
 
 
 def is_too_wide(frame: pd.DataFrame) -> bool:
@@ -44,10 +45,13 @@ def overviews(frame: pd.DataFrame) -> list[Aggregate]:
     for part in parts:
         if not is_too_wide(part) and not _has_many_places(part):
             found.append(aggregate(part))
-        elif len(part[list(_PLACES)].drop_duplicates()) <= MOST_COLUMNS:
-            found.append(aggregate(part, rows=_PLACES))
+            continue
+        varied = [name for name in _LAYERS if part[name].nunique() > 1]
+        places = ("model", *varied, *_PLACES[1:])
+        if len(part[list(places)].drop_duplicates()) <= MOST_COLUMNS:
+            found.append(aggregate(part, rows=places))
     return found
 
 
 def _has_many_places(part: pd.DataFrame) -> bool:
-    return len(part[["params", "at"]].drop_duplicates()) > _FEW_PLACES
+    return len(part[["params", "at", *_LAYERS]].drop_duplicates()) > _FEW_PLACES

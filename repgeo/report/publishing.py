@@ -13,7 +13,7 @@ import numpy as np
 from repgeo.errors import InputError, StorageError
 from repgeo.probes.rows import COST_COLUMNS
 from repgeo.report.coordinates import compare_along, comparison_lines
-from repgeo.report.figures import available, draw_probe
+from repgeo.report.figures import draw_probe, figures_of
 from repgeo.report.leaderboard import leaderboard_html
 from repgeo.report.ledger import Verdict, ledger
 from repgeo.report.overviews import overviews
@@ -62,13 +62,9 @@ def draw_figures(folder: Path, out: Path) -> list[Path]:
         return store.arrays(cell)
 
     drawn = []
-    for probe in sorted(set(frame["probe"]) & set(available())):
-        chosen = frame[(frame["probe"] == probe) & (frame["status"] == "ok")]
-        if not chosen.empty:
-            out.mkdir(parents=True, exist_ok=True)
-            path = out / f"{probe}.png"
-            draw_probe(probe, chosen, arrays, path)
-            drawn.append(path)
+    for name in figures_of(frame):
+        out.mkdir(parents=True, exist_ok=True)
+        drawn.append(draw_probe(name, frame, arrays, out / f"{name}.png"))
     return drawn
 
 

@@ -202,6 +202,8 @@ def test_a_trained_twin_is_equal_to_the_last_bit(activation):
     assert torch.equal(twin.encoder(x), twist(plain.encoder(x)))
     assert len(torch.unique(twist.scale)) > 2
     assert bool((twist.scale > 0).all())
+    plain_codes = run_to(twin, ["head.undo"], x)["head.undo"]
+    assert torch.equal(plain_codes, plain.encoder(x))
     # As weights: P D W before the last activation.
     weight = plain.encoder.linear2.weight
     pre = run_to(twin, ["encoder.intertwiner"], x)["encoder.intertwiner"]

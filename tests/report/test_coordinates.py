@@ -53,6 +53,7 @@ def test_methods_are_paired_by_pair_and_seed():
     assert line["difference"] == pytest.approx(np.mean(means), abs=1e-12)
     assert (line["ci_low"], line["ci_high"]) == pytest.approx((reference.low, reference.high))
     assert (line["n"], line["cells"], line["ci_kind"]) == (4, 6, "t:seeds")
+    assert line["mean"] - line["baseline_mean"] == pytest.approx(line["difference"], abs=1e-12)
     # The parts of seeds and pairs (of size one) cancel.
     assert line["ci_high"] - line["ci_low"] < 0.05
 
@@ -102,7 +103,9 @@ def test_two_seeds_give_no_interval():
 def test_lines_are_a_table_that_tells_what_differs():
     found = compare_along(to_frame(stitching()), metric="m", coordinate="method", baseline="cosine")
     lines = comparison_lines(found)
-    assert lines[0] == "| side | value | difference | 95 % | seeds | cells of each |"
+    assert lines[0] == (
+        "| side | value | mean | baseline | difference | 95 % | seeds | cells of each |"
+    )
     assert len({line.count("|") for line in lines}) == 1
     assert len(lines) == 2 + len(found)
 

@@ -97,7 +97,7 @@ def test_stitching_matrix_shows_the_means(tmp_path):
     figure = new_figure()
     relative_stitching.draw(frame, {}.__getitem__, figure.add_subplot())
     panels = [axes for axes in figure.axes if axes.images]
-    assert [panel.get_title() for panel in panels] == ["method=relative", "method=absolute"]
+    assert [panel.get_title() for panel in panels] == ["relative", "absolute"]
     first = frame[frame["at"] == '{"method":"relative"}']
     expected = first.pivot_table("value", "model", "model_b", aggfunc="mean", sort=False)
     np.testing.assert_allclose(panels[0].images[0].get_array(), expected.to_numpy(), rtol=1e-12)

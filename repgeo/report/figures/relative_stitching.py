@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from repgeo.report.aggregate import ABSENT, Aggregate, Header, aggregate
+from repgeo.report.aggregate import ABSENT, Aggregate, aggregate
 from repgeo.report.figures.style import MAP, axis_label, place_of
 from repgeo.report.labels import short_json
 
@@ -108,7 +108,10 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
         drawn.append(panel)
     metric, unit = str(frame["metric"].iloc[0]), str(frame["unit"].iloc[0])
     name = axis_label(f"{metric} (mean over seeds)", unit)
-    bar = figure.colorbar(ScalarMappable(scale, MAP), ax=drawn, label=name, shrink=0.85, aspect=30)
+    lines = math.ceil(len(panels) / wide)  # a bar as long as many rows of panels tells no more
+    shrink = 0.85 / max(1, lines - 1)
+    mapped = ScalarMappable(scale, MAP)
+    bar = figure.colorbar(mapped, ax=drawn, label=name, shrink=shrink, aspect=30, anchor=(0, 1))
     if chance is not None:
         bar.ax.axhline(chance, color="#D55E00", linewidth=2)
         bar.ax.annotate(
@@ -164,17 +167,15 @@ def _title(table: Aggregate, column: int) -> str:
     told = f"{_member(head.get('params'), 'head')} head" if len(heads) > 1 else ""
     if len(heads) == 1:
         told = short_json(head.get("params"), params)
-    varied = (
-        f"{name} {head.get(name)}" if name == "layer" else head.get(name)
-        for name in ("metric", "layer", "layer_b", "dataset")
-        if len({one.get(name) for one in columns}) > 1 and not _repeats_layer(name, head)
-    )
+    usual = columns[0].get("layer")
+    varied = [
+        head.get(name) for name in ("metric", "dataset") if len({c.get(name) for c in columns}) > 1
+    ]
+    layers = dict.fromkeys((head.get("layer"), head.get("layer_b")))
+    if set(layers) != {usual}:
+        varied.append("layer " + " to ".join(layers))
     words = [part for part in (method, others, told, *varied) if part]
     return textwrap.fill(", ".join(words), 28) or head.get("metric")
-
-
-def _repeats_layer(name: str, head: Header) -> bool:
-    return name == "layer_b" and head.get("layer") == head.get("layer_b")
 
 
 def _parted(at: str) -> tuple[str, str]:
