@@ -48,12 +48,13 @@ def triangulate(points: Float) -> Triangulation | None:
 
     Qhull's triangulation is verified with predicates whose signs are certain: every triangle turns
     left, no opposite corner lies inside a circle, the hull is convex. Where rounding misled Qhull
-    the faults are repaired by exact flips. None is returned for points on a line, and where Qhull
-    leaves points out.
+    the faults are repaired by exact flips; points that it left out, as it does with near ones, are
+    put in one by one. None is returned for points on a line.
 
     Notes
     -----
-    O(n log n) time; rational arithmetic only for what floating point leaves open. Sources: Barber
+    O(n log n) time, O(n) for each point that was left out; rational arithmetic only for what
+    floating point leaves open. Sources: Barber
     et al. 1996, ACM Trans. Math. Softw. 22; flips: Lawson 1977.
     """
     if len(points) < 4:
@@ -64,16 +65,13 @@ def triangulate(points: Float) -> Triangulation | None:
         return None  # points on a line, or indistinguishable from one in Qhull's arithmetic
     corners: Int = made.simplices.astype(np.int64)
     neighbours: Int = made.neighbors.astype(np.int64)
-    used = np.zeros(len(points), dtype=bool)
-    used[corners.ravel()] = True
-    if not used.all():
-        return None
+    left_out = np.setdiff1d(np.arange(len(points)), corners).tolist()
     turns = orientation(points, corners[:, 0], corners[:, 1], corners[:, 2])
     if not (turns == 1).all():
         return None
     found, wrong = _edges(points, corners, neighbours)
-    if found is None:
-        corners, neighbours = _repaired(points, corners, wrong)
+    if found is None or left_out:
+        corners, neighbours = _repaired(points, corners, wrong, left_out)
         found, _ = _edges(points, corners, neighbours)
     return found
 
@@ -98,10 +96,14 @@ def _edges(
     return Triangulation(corners, inner, opposite, outer, side == 0), []
 
 
-def _repaired(points: Float, corners: Int, wrong: list[tuple[int, int]]) -> tuple[Int, Int]:
-    """Corners and neighbours after the hull has been made convex and edges have been flipped."""
+def _repaired(
+    points: Float, corners: Int, wrong: list[tuple[int, int]], left_out: list[int]
+) -> tuple[Int, Int]:
+    """Corners and neighbours once the hull is convex, all points are in, and edges are flipped."""
     apex = {(t[k], t[(k + 1) % 3]): t[(k + 2) % 3] for t in corners.tolist() for k in range(3)}
     waiting = [*wrong, *_fill_hull(points, apex)]
+    for point in left_out:
+        waiting += _put_in(points, apex, point)
     while waiting:
         a, b = waiting.pop()
         c, d = apex.get((a, b)), apex.get((b, a))
@@ -117,6 +119,36 @@ def _repaired(points: Float, corners: Int, wrong: list[tuple[int, int]]) -> tupl
         [owner.get((t[(k + 2) % 3], t[(k + 1) % 3]), -1) for k in range(3)] for t in triangles
     ]
     return np.array(triangles, dtype=np.int64), np.array(neighbours, dtype=np.int64)
+
+
+def _put_in(points: Float, apex: dict[tuple[int, int], int], point: int) -> list[tuple[int, int]]:
+    """Join a point to the corners of the triangle around it; the edges that may have to be flipped.
+
+    On an edge it is joined to the corners of both triangles there, outside to a side of the hull.
+    """
+    corners = np.array([(a, b, c) for (a, b), c in apex.items() if a < b and a < c])
+    here = np.full(len(corners), point)
+    sides = np.stack(
+        [orientation(points, corners[:, k], corners[:, (k + 1) % 3], here) for k in range(3)],
+        axis=1,
+    )
+    around = np.flatnonzero((sides >= 0).all(axis=1))
+    if len(around) == 0:
+        hull = np.array([(a, b) for a, b in apex if (b, a) not in apex])
+        seen = orientation(points, hull[:, 0], hull[:, 1], np.full(len(hull), point)) < 0
+        b, a = hull[seen.argmax()].tolist()
+        apex[a, b], apex[b, point], apex[point, a] = point, a, b
+        return [(a, b), *_fill_hull(points, apex)]
+    rims = []  # directed edges that will have the point as their apex
+    for triangle in around:  # two where it lies on an edge
+        a, b, c = corners[triangle].tolist()
+        for k, edge in enumerate(((a, b), (b, c), (c, a))):
+            del apex[edge]
+            if sides[triangle, k] > 0:
+                rims.append(edge)
+    for a, b in rims:
+        apex[a, b], apex[b, point], apex[point, a] = point, a, b
+    return rims
 
 
 def _fill_hull(points: Float, apex: dict[tuple[int, int], int]) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import nnls
-from scipy.spatial import Delaunay, cKDTree
+from scipy.spatial import ConvexHull, Delaunay, cKDTree
 
 from repgeo.errors import InputError
 from repgeo.hyperbolic import (
@@ -24,7 +24,7 @@ from repgeo.hyperbolic import (
 )
 from repgeo.hyperbolic.referee import referee
 from repgeo.hyperbolic.sites import sites_of
-from repgeo.hyperbolic.triangulation import triangulate
+from repgeo.hyperbolic.triangulation import _put_in, _repaired, triangulate
 
 
 def wrapped(n: int, d: int, scale: float, seed: int = 0) -> np.ndarray:
@@ -257,3 +257,43 @@ def test_inputs_are_checked_and_kept() -> None:
     for given, options, message in cases:
         with pytest.raises(InputError, match=message):
             delaunay_edges(given, **options)
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_points_that_qhull_leaves_out_are_put_in(flat: bool) -> None:
+    # a cloud, and a cluster so tight that Qhull takes some of its points for others
+    rng = np.random.default_rng(3)
+    tight = 0.3 + 1e-9 * rng.standard_normal((40, 2)).astype(np.float32)
+    points = np.concatenate([0.2 * rng.standard_normal((60, 2)).clip(-3, 3), tight])
+    used = np.unique(Delaunay(points - points.mean(axis=0)).simplices)
+    assert len(used) < len(points)
+    model = "euclidean" if flat else "poincare"
+    found = delaunay_graph(points, model=model)
+    assert found.method == "hull"
+    star = delaunay_edges(points, model=model, method="star")
+    assert np.array_equal(found.edges, star)
+
+
+def test_points_left_out_on_edges_and_outside_the_hull() -> None:
+    square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    corners = np.array([[0, 1, 2], [0, 2, 3]])
+    cases = {
+        "inside": [[0.6, 0.2]],
+        "on an inner edge": [[0.5, 0.5]],
+        "on the hull": [[0.5, 0.0]],
+        "outside": [[2.0, 0.3]],
+        "beyond a corner": [[1.5, 1.7], [3.0, -2.0]],
+    }
+    for name, extra in cases.items():
+        points = np.concatenate([square, extra])
+        left_out = list(range(4, len(points)))
+        made, _ = _repaired(points, corners, [], left_out)
+        area = sum(
+            np.linalg.det(np.stack([points[b] - points[a], points[c] - points[a]])) / 2
+            for a, b, c in made
+        )
+        hull = ConvexHull(points).volume
+        assert area == pytest.approx(hull, abs=1e-12), name
+        assert set(made.ravel().tolist()) == set(range(len(points))), name
+    apex = {(0, 1): 2, (1, 2): 0, (2, 0): 1}
+    assert _put_in(np.concatenate([square, [[0.6, 0.2]]]), apex, 4) == [(0, 1), (1, 2), (2, 0)]
