@@ -265,5 +265,6 @@ def rescaled(relative: Tensor, train: Tensor, *, features: int, output: OutputSc
     deviation = train.std(dim=0, correction=0)
     rounding = 8 * torch.finfo(train.dtype).eps
     dead = deviation <= rounding * train.square().mean(dim=0).sqrt()
-    moved: Tensor = (relative - train.mean(dim=0)) / torch.where(dead, 1.0, deviation)
-    return torch.where(dead, 0.0, moved)
+    moved = (relative - train.mean(dim=0)) / torch.where(dead, 1.0, deviation)
+    standardized: Tensor = torch.where(dead, 0.0, moved)
+    return standardized

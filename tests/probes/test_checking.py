@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.errors import InputError, UnknownNameError
+from repgeo.errors import ConfigurationError, InputError, UnknownNameError
 from repgeo.probes import Case, Context, Metric, Subject
 from repgeo.probes.checking import ELEMENTS, check_probe, check_probes
 from repgeo.probes.probe import Probe, Side
@@ -77,6 +77,52 @@ def test_a_good_probe_passes_and_the_checks_are_counted() -> None:
     assert report.text().split() == (
         f"test ok: 1 oracles, {report.invariances} invariance checks, {ELEMENTS} vacuous".split()
     )
+
+
+def test_all_variants_of_a_probe_are_executed_and_counted(tmp_path: Path) -> None:
+    file = tmp_path / "probes.py"
+    file.write_text(
+        textwrap.dedent(
+            """
+            from typing import ClassVar
+            from repgeo.probes import Metric, Probe, Reading
+
+            class Powers(Probe):
+                name: ClassVar[str] = "powers"
+                metrics: ClassVar = {"m": Metric()}
+                layer: str = "encoder"
+                power: float = 0.0
+                promised: str = "orthogonal"
+
+                @classmethod
+                def variants(cls):
+                    yield cls(power=2.0)
+                    yield cls(power=3.0)
+                    yield cls(power=3.0, promised="permutation")
+
+                def invariances(self, metric):
+                    return frozenset({f"codes:{self.promised}"})
+
+                def measure(self, subject, data, context):
+                    yield Reading("m", subject.encode(data.test.x).abs().pow(self.power).sum())
+
+            class NoVariants(Powers):
+                name: ClassVar[str] = "no_variants"
+
+                @classmethod
+                def variants(cls):
+                    return ()
+            """
+        )
+    )
+    (report,) = check_probes([f"{file}:Powers"])
+    assert report.variants == 3
+    assert report.invariances == 2 * STANDARD * ELEMENTS  # squares and the last one
+    assert len(report.faults) == 1
+    assert report.faults[0].startswith('{"power":3.0}: m under codes:orthogonal, vectors')
+    assert "(3 variants)" in report.text()
+    with pytest.raises(ConfigurationError, match="yields one instance at least"):
+        check_probes([f"{file}:NoVariants"])
 
 
 def test_invariances_can_be_left_out() -> None:

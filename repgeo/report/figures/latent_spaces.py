@@ -95,7 +95,7 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
 def _chosen(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of one seed and one setting, with the first model's head; "method" is a column."""
     methods = [json.loads(str(at)).get("method", "") if at else "" for at in frame["at"]]
-    rows = frame.assign(method=methods)
+    rows: pd.DataFrame = frame.assign(method=methods)
     rows = rows.loc[rows["method"].isin(_METHODS)]
     if not len(rows):
         return rows
@@ -109,7 +109,8 @@ def _chosen(frame: pd.DataFrame) -> pd.DataFrame:
     for name, value in zip(kind, best, strict=True):
         rows = rows.loc[rows[name] == value]
     rows = rows.loc[rows["seed"] == rows["seed"].min()]
-    return rows.loc[rows["model_b"] == rows["model"].iloc[0]]
+    chosen: pd.DataFrame = rows.loc[rows["model_b"] == rows["model"].iloc[0]]
+    return chosen
 
 
 def _title(rows: pd.DataFrame, frame: pd.DataFrame) -> str:

@@ -92,7 +92,8 @@ def _chosen(frame: pd.DataFrame) -> pd.DataFrame:
     if not len(crossing):
         return crossing
     rows = rows.loc[rows["params"] == crossing["params"].iloc[0]]
-    return rows.loc[rows["metric"] == crossing["metric"].iloc[0]]
+    chosen: pd.DataFrame = rows.loc[rows["metric"] == crossing["metric"].iloc[0]]
+    return chosen
 
 
 def _table(rows: pd.DataFrame, methods: list[str], pairs: list[tuple[str, str]]) -> np.ndarray:
