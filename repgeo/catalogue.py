@@ -70,7 +70,7 @@ _MODELS: Final[dict[str, _Entry]] = {
     ),
     "energies": (
         "repgeo.models.scalar_neurons:energies",
-        "Neurons |<w, x>|^2 with complex weights",
+        "Neurons that are energies of one complex direction",
         ("net", "groups"),
     ),
     "bispectral": (
