@@ -92,7 +92,7 @@ def test_densification_and_stitching() -> None:
     robust = against_plain.split('{"method":"robust"}')[1]
     line = next(row for row in robust.splitlines() if row.startswith("| lambda 0.1, beta 0.5"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert_told(f"by {cells[2].replace('-', '−')} (p = {cells[4]})")
+    assert_told(f"by {cells[2]} (p = {cells[4]})")
 
 
 def test_cells_in_the_disk() -> None:
