@@ -55,8 +55,8 @@ def pixel_rows(
     >>> tuple(data.test.x.shape[1:]), tuple(data.test.y.shape[1:]), len(data.train)
     ((7,), (7,), 899)
     """
-    fits = 1 <= min(inputs, outputs) and first + max(inputs, outputs) <= _SIDE
-    if not (0 <= row < _SIDE - 1 and 0 <= first and fits):
+    fits = min(inputs, outputs) >= 1 and first + max(inputs, outputs) <= _SIDE
+    if not (0 <= row < _SIDE - 1 and first >= 0 and fits):
         raise DatasetError(
             "pixel_rows: images have 8 rows and columns; got "
             f"{row=}, {first=}, {inputs=}, {outputs=}."
@@ -67,7 +67,8 @@ def pixel_rows(
     images = torch.from_numpy(table.images).double() / 16  # (n, 8, 8)
     digits = torch.from_numpy(table.target).to(torch.int64)
     parts = stratified_split(Split(images, digits), test_fraction, seed)
-    return Dataset("pixel_rows", *(_rows(part, row, first, inputs, outputs) for part in parts))
+    train, test = (_rows(part, row, first, inputs, outputs) for part in parts)
+    return Dataset("pixel_rows", train, test)
 
 
 def _rows(split: Split, row: int, first: int, inputs: int, outputs: int) -> Split:

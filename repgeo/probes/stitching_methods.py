@@ -261,7 +261,7 @@ def rescaled(relative: Tensor, train: Tensor, *, features: int, output: OutputSc
     if output == "none":
         return relative
     if output == "root_dimension":
-        return relative / features**0.5
+        return relative / float(features**0.5)
     deviation = train.std(dim=0, correction=0)
     rounding = 8 * torch.finfo(train.dtype).eps
     dead = deviation <= rounding * train.square().mean(dim=0).sqrt()

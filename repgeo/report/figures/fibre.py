@@ -71,7 +71,8 @@ def _draw_changes(frame: pd.DataFrame, models: list[str], axes: Axes) -> None:
         name: (PALETTE[n % len(PALETTE)], _MARKS[n % len(_MARKS)]) for n, name in enumerate(order)
     }
     told = set()
-    for (model, name, metric), value in largest.items():
+    for key, value in largest.items():
+        model, name, metric = (str(part) for part in key)  # type: ignore[misc]  # three levels
         colour, mark = look[name]
         hollow = metric == "control_change"
         axes.plot(
