@@ -72,7 +72,7 @@ def _draw_changes(frame: pd.DataFrame, models: list[str], axes: Axes) -> None:
     }
     told = set()
     for key, value in largest.items():
-        model, name, metric = (str(part) for part in key)  # type: ignore[misc]  # three levels
+        model, name, metric = (str(part) for part in cast("tuple[object, ...]", key))
         colour, mark = look[name]
         hollow = metric == "control_change"
         axes.plot(
