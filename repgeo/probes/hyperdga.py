@@ -388,6 +388,25 @@ class HyperDGABetweenModels(_Mixing):
         first, second = mine.prepared["codes"], other.prepared["codes"]
         yield from self._readings(_Sets({}, first, second, spaces.pop()), context)
 
+    def oracles(self) -> Iterable[Case]:
+        """Points on a line and their mirror images: a path with one edge between the sets."""
+        if self.space != "poincare" or self.curvature != -1.0:
+            return
+        line = torch.linspace(0.1, 0.8, 20, dtype=torch.float64)[:, None] * torch.tensor([[1, 0]])
+        split = Split(line)
+        path = {"score": 38 / 39, "edges": 39.0, "heterogeneous": 1.0, "max_degree": 2.0}
+        yield Case((_same, _mirrored), Dataset("", split, split), path, 1e-12)
+        # In one place: every site is half of either, and half of all edges join the sets.
+        yield Case((_same, _same), Dataset("", split, split), {"score": 0.5, "edges": 19.0}, 1e-12)
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _mirrored(x: Tensor) -> Tensor:
+    return -x
+
 
 def _some(n: int, most: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator)[:most]

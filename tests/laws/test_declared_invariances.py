@@ -16,11 +16,13 @@ def every_probe() -> list[object]:
 
 @pytest.mark.parametrize("name", every_probe())
 def test_every_registered_probe_keeps_what_it_declares(name: str) -> None:
-    kind = registry.load("probes", name).object
-    report = check_probe(kind(), seed=0)
+    probe = registry.load("probes", name).object()
+    report = check_probe(probe, seed=0)
     assert report.passed, report.text()
     assert report.oracles >= 1, report.text()
-    assert report.invariances >= 1, report.text()
+    # Probes of weights and formulas, which no move of data or codes acts on, declare none.
+    if any(probe.invariances(metric) for metric in probe.metrics):
+        assert report.invariances >= 1, report.text()
 
 
 @pytest.mark.parametrize("name", [record.name for record in registry.records("probes")])

@@ -202,13 +202,13 @@ class Poisoned(CrossEntropy):
 
     name: ClassVar[str] = "poisoned"
     seen: ClassVar[list[int]] = []
-    at: int = 41
+    step: int = 41
     where: str = "loss"
 
     def loss(self, model, batch, generator):
         self.seen.append(1)
         loss = super().loss(model, batch, generator)
-        if len(self.seen) < self.at:
+        if len(self.seen) < self.step:
             return loss
         if self.where == "loss":
             return loss * math.nan

@@ -207,5 +207,7 @@ def test_tasks_of_groups_at_a_size_of_seconds(name, tmp_path):
         if "width" in model:
             model["width"] = 20
     frame = repgeo.run(table, out=tmp_path)
-    assert set(frame["status"]) == {"ok"}, frame["error"].unique()
+    # A baseline without representations to read is told as such, nothing else goes wrong.
+    wrong = frame[~frame["status"].isin(["ok", "unsupported"])]
+    assert not len(wrong), wrong["error"].unique()
     assert set(frame["probe"]) == {probe["name"] for probe in table["probes"]}
