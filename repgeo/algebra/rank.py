@@ -7,7 +7,14 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from repgeo.algebra.prime_field import PRIME, Elements, matmul, random_elements, reduced
+from repgeo.algebra.prime_field import (
+    PRIME,
+    Elements,
+    matmul,
+    minus_product,
+    random_elements,
+    reduced,
+)
 from repgeo.errors import InputError, MissingExtraError
 
 __all__ = ["RankMethod", "compressed", "exact_rank", "left_null_space"]
@@ -17,7 +24,7 @@ __all__ = ["RankMethod", "compressed", "exact_rank", "left_null_space"]
 RankMethod: TypeAlias = Literal["auto", "flint", "numpy", "plain"]
 
 _LEAF: Final = 16  # columns that are eliminated one by one
-_SMALL: Final = 16  # rows that are solved for one by one
+_SMALL: Final = 32  # rows of a triangle that is inverted
 _FLINT: Final = (
     1 << 17
 )  # entries up to which python-flint is faster, numbers handed over one by one
@@ -97,7 +104,7 @@ def _lower_factor(matrix: Elements) -> tuple[Elements, Elements]:
     right = matrix[order, half:]
     if r:
         top = _solve_unit_lower(left[:r], right[:r])
-        right = reduced(right[r:] - matmul(left[r:], top))
+        right = minus_product(right[r:], left[r:], top)
     rest_order, rest = _lower_factor(right)
     found = np.zeros((n, r + rest.shape[1]), dtype=np.int64)
     found[:r, :r] = left[:r]
@@ -107,44 +114,50 @@ def _lower_factor(matrix: Elements) -> tuple[Elements, Elements]:
 
 
 def _leaf_factor(matrix: Elements) -> tuple[Elements, Elements]:
-    """`_lower_factor` column by column."""
-    rows = matrix.copy()
-    n = len(rows)
+    """`_lower_factor` column by column; columns lie in rows here, where they are contiguous."""
+    columns = np.ascontiguousarray(matrix.T)
+    m, n = columns.shape
     order = np.arange(n)
-    factor = np.zeros((n, 0), dtype=np.int64)
-    for column in range(rows.shape[1]):
-        done = factor.shape[1]
-        found = np.flatnonzero(rows[done:, column])
+    factor, done = np.zeros((m, n), dtype=np.int64), 0
+    for place in range(m):
+        found = np.flatnonzero(columns[place, done:])
         if not len(found):
             continue
         pivot = done + int(found[0])
-        for array in (rows, order, factor):
-            array[[done, pivot]] = array[[pivot, done]]
-        scale = pow(int(rows[done, column]), -1, PRIME)
-        multiples = np.zeros(n, dtype=np.int64)
-        multiples[done] = 1
-        multiples[done + 1 :] = reduced(rows[done + 1 :, column] * scale)
-        product = reduced(multiples[done + 1 :, None] * rows[done, column:])
-        rows[done + 1 :, column:] = reduced(rows[done + 1 :, column:] - product)
-        factor = np.column_stack([factor, multiples])
-        if done + 1 == n:
+        if pivot != done:
+            for array in (columns, factor, order):
+                array[..., [done, pivot]] = array[..., [pivot, done]]
+        scale = pow(int(columns[place, done]), -1, PRIME)
+        multiples = reduced(columns[place, done + 1 :] * scale)
+        factor[done, done] = 1
+        factor[done, done + 1 :] = multiples
+        rest = columns[place + 1 :, done + 1 :]
+        rest -= columns[place + 1 :, done, None] * multiples  # below 2^62
+        np.remainder(rest, PRIME, out=rest)
+        done += 1
+        if done == n:
             break
-    return order, factor
+    return order, np.ascontiguousarray(factor[:done].T)
 
 
 def _solve_unit_lower(lower: Elements, right: Elements) -> Elements:
     """X with L X = B, L unit lower triangular `(r, r)`, B `(r, m)`."""
     r = len(lower)
     if r <= _SMALL:
-        found = right.copy()
-        for row in range(r - 1):
-            product = reduced(lower[row + 1 :, row, None] * found[row])
-            found[row + 1 :] = reduced(found[row + 1 :] - product)
-        return found
+        return matmul(_inverse_unit_lower(lower), right)
     half = r // 2
     top = _solve_unit_lower(lower[:half, :half], right[:half])
-    rest = reduced(right[half:] - matmul(lower[half:, :half], top))
+    rest = minus_product(right[half:], lower[half:, :half], top)
     return np.concatenate([top, _solve_unit_lower(lower[half:, half:], rest)])
+
+
+def _inverse_unit_lower(lower: Elements) -> Elements:
+    """The inverse of a small unit lower triangular matrix, row by row."""
+    found = np.eye(len(lower), dtype=np.int64)
+    for row in range(len(lower) - 1):
+        product = lower[row + 1 :, row, None] * found[row]  # below 2^62
+        found[row + 1 :] = reduced(found[row + 1 :] - product)
+    return found
 
 
 def _plain_rank(matrix: Elements) -> int:
@@ -157,7 +170,7 @@ def _plain_rank(matrix: Elements) -> int:
         rows[[done, pivot]] = rows[[pivot, done]]
         scale = pow(int(rows[done, column]), -1, PRIME)
         multiples = rows[done + 1 :, column] * scale % PRIME
-        rows[done + 1 :, column:] -= multiples[:, None] * rows[done, column:] % PRIME
+        rows[done + 1 :, column:] -= multiples[:, None] * rows[done, column:]  # below 2^62
         rows[done + 1 :, column:] %= PRIME
         done += 1
         if done == len(rows):
