@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from repgeo.groups.acting import (
         Group,
     )
+    from repgeo.groups.acting_names import named_acting_group
     from repgeo.groups.continuous import (
         O3,
         SE2,
@@ -123,6 +124,7 @@ if TYPE_CHECKING:
         latin_rate,
         recover_table,
     )
+    from repgeo.groups.regular_images import RegularImages
     from repgeo.groups.representations import (
         CallableAction,
         DirectSum,
@@ -147,6 +149,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "acting": ("Group",),
+    "acting_names": ("named_acting_group",),
     "continuous": (
         "O3",
         "SE2",
@@ -187,6 +190,7 @@ _MODULES = {
         "regular_representation",
         "vector_representation",
     ),
+    "regular_images": ("RegularImages",),
     "representations": (
         "CallableAction",
         "DirectSum",
@@ -314,6 +318,7 @@ __all__ = [
     "Polyhedral",
     "Product",
     "Recovery",
+    "RegularImages",
     "Representation",
     "SharedSubspace",
     "Tetrahedral",
@@ -352,6 +357,7 @@ __all__ = [
     "irreps",
     "isotypic_components",
     "latin_rate",
+    "named_acting_group",
     "named_group",
     "nearest_rotation",
     "numerical_irreps",
