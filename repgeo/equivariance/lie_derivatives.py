@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from repgeo.equivariance.forward_mode import push_forward
 from repgeo.equivariance.moving import require_frozen
 from repgeo.errors import InputError
 from repgeo.groups.acting import Group
@@ -98,7 +99,7 @@ def lie_derivative(
     require_frozen(f)
     acting = _group_of(rep_in, group)
     action, response = (as_representation(rep, acting) for rep in (rep_in, rep_out))
-    outputs, change = _push(f, x, action.derivative(generator, x))
+    outputs, change = push_forward(f, x, action.derivative(generator, x))
     expected = response.derivative(generator, outputs)
     assert isinstance(expected, Tensor)
     return change - expected
@@ -230,7 +231,7 @@ def lie_derivative_layers(
         directions = torch.cat([carried, tangent[None]])
         k = len(directions)
         repeated = at.repeat(k, *[1] * (at.ndim - 1))
-        outputs, pushed = _push(layer, repeated, directions.reshape(repeated.shape))
+        outputs, pushed = push_forward(layer, repeated, directions.reshape(repeated.shape))
         pushed = pushed.reshape(k, n, *pushed.shape[1:])
         after = outputs[:n]
         expected = reps[place + 1].derivative(generator, after)
@@ -242,26 +243,6 @@ def lie_derivative_layers(
         LayerDerivative(name, alone, contribution)
         for (name, _), alone, contribution in zip(layers, own, carried, strict=True)
     )
-
-
-def _push(
-    f: Callable[[Data], Tensor] | Callable[[Tensor], Tensor], x: Data, tangent: Data
-) -> tuple[Tensor, Tensor]:
-    """f(x) and Df(x) tangent, in forward mode."""
-    call: Callable[..., Tensor] = f
-    with torch.no_grad():
-        if isinstance(x, Tensor):
-            outputs, change, *_ = torch.func.jvp(call, (x,), (tangent,))
-            return outputs, change
-        assert not isinstance(tangent, Tensor)
-        moving = {name: each for name, each in x.items() if each.is_floating_point()}
-        fixed = {name: each for name, each in x.items() if name not in moving}
-        outputs, change, *_ = torch.func.jvp(
-            lambda part: call({**fixed, **part}),
-            (moving,),
-            ({name: tangent[name] for name in moving},),
-        )
-        return outputs, change
 
 
 def _group_of(rep: object, group: Group | None) -> Group:

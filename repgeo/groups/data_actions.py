@@ -7,7 +7,7 @@ from torch import Tensor
 
 from repgeo.errors import InputError
 from repgeo.groups.acting import Group, describe
-from repgeo.groups.representations import Data, Representation
+from repgeo.groups.representations import Data, Representation, one_tensor, require_direction
 from repgeo.groups.resampling import Interpolation, resample
 
 __all__ = ["GraphAction", "PeriodicShift", "PointCloudAction", "TokenAction", "VoxelAction"]
@@ -170,11 +170,7 @@ class PeriodicShift(_TensorAction):
             raise InputError(f"Shifts are by translations or by planar rotations: {group.name}.")
 
     def _apply(self, elements: Tensor, x: Tensor) -> Tensor:
-        if x.ndim < 2 + self.axes or not x.is_floating_point():
-            raise InputError(
-                f"Periodic signals are floating point, with {self.axes} axes after the batch; got "
-                f"{tuple(x.shape[1:])}, {x.dtype}."
-            )
+        x = self._require(x)
         if self.turns:
             planar = self.group.matrix(elements)
             angle = torch.atan2(planar[:, 1, 0], planar[:, 0, 0])
@@ -183,6 +179,25 @@ class PeriodicShift(_TensorAction):
             shifts = elements
         for place in range(self.axes):
             x = _shifted(x, self.scale * shifts[:, place].to(x), place - self.axes)
+        return x
+
+    def derivative(self, direction: Tensor, x: Data) -> Data:
+        """-Σ_a v_a ∂_a x, by the Fourier transform along the axes that move."""
+        direction = require_direction(self.group, direction)
+        x = self._require(one_tensor(x, "A shift")[None])[0]
+        rate = self.scale * (x.shape[-1] / (2 * torch.pi) if self.turns else 1.0)
+        slope = torch.zeros_like(x)
+        for place, speed in enumerate(direction.tolist()):
+            if speed:
+                slope = slope - rate * speed * _differentiated(x, place - self.axes)
+        return slope
+
+    def _require(self, x: Tensor) -> Tensor:
+        if x.ndim < 2 + self.axes or not x.is_floating_point():
+            raise InputError(
+                f"Periodic signals are floating point, with {self.axes} axes after the batch; got "
+                f"{tuple(x.shape[1:])}, {x.dtype}."
+            )
         return x
 
 
@@ -200,6 +215,19 @@ def _shifted(x: Tensor, shifts: Tensor, axis: int) -> Tensor:
     spectrum = torch.fft.rfft(x, dim=axis) * phases.view(shape)
     moved: Tensor = torch.fft.irfft(spectrum, n=length, dim=axis)
     return moved
+
+
+def _differentiated(x: Tensor, axis: int) -> Tensor:
+    """The derivative of the trigonometric interpolation along an axis, per sample."""
+    length = x.shape[axis]
+    k = torch.fft.rfftfreq(length, dtype=x.dtype, device=x.device)
+    if length % 2 == 0:
+        k[-1] = 0  # the slope of a cosine at its top
+    shape = [1] * x.ndim
+    shape[axis] = len(k)
+    slopes = torch.complex(torch.zeros_like(k), 2 * torch.pi * k).view(shape)
+    slope: Tensor = torch.fft.irfft(torch.fft.rfft(x, dim=axis) * slopes, n=length, dim=axis)
+    return slope
 
 
 class VoxelAction(_TensorAction):
