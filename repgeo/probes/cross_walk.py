@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -135,6 +135,11 @@ class CrossWalk(Probe):
     step_size: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     box: BoxName = "none"
     tolerance: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @classmethod
+    def variants(cls) -> Iterable[Self]:
+        """Short walks of few points: what is declared holds of walks of any length."""
+        yield cls(points=6, steps=4)
 
     def invariances(self, metric: str) -> frozenset[str]:
         """Moves within the classes are drawn, and do not turn with the inputs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -250,6 +250,11 @@ class NullWalk(Probe):
     every: int | None = Field(default=None, ge=1)
     drift_bound: float = Field(default=1e-9, gt=0, allow_inf_nan=False)
     symmetry: Literal["none", "rotations", "translations", "rigid"] = "none"
+
+    @classmethod
+    def variants(cls) -> Iterable[Self]:
+        """Short walks: what is declared holds of walks of any length."""
+        yield cls(steps=5)
 
     def measure(self, subject: Subject, data: Dataset, context: Context) -> Iterable[Reading]:
         """Yield what the null space is at the starts, and what became of the walkers."""

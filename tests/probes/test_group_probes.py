@@ -16,6 +16,11 @@ from repgeo.models.composition_networks import composition_mlp
 from repgeo.models.power_spectral import planted_representation, power_spectral
 from repgeo.models.scalar_neurons import published_bispectral
 from repgeo.probes import CayleyRecovery, CircularHarmonics, FourierFeatures, InvariancePurity
+from repgeo.probes.cayley_recovery import (
+    block_contents,
+    misplaced_energy,
+    missing_representations,
+)
 from repgeo.probes.checking import check_probes
 from repgeo.probes.circular_harmonics import polar_samples
 from repgeo.probes.fourier_features import PlantedRows
@@ -26,8 +31,8 @@ NAMES = ["fourier_features", "cayley_recovery", "invariance_purity", "circular_h
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_oracles_and_invariances_of_group_probes(name):
-    (report,) = check_probes([name])
+def test_oracles_of_group_probes(name):
+    (report,) = check_probes([name], invariances=False)
     assert report.passed, report.text()
     assert report.oracles >= 7
 
@@ -102,12 +107,40 @@ def test_rates_over_starts():
     assert frame.loc["certified_starts", "value"] == 1
     assert frame.loc["certified_wrong", "value"] == 0
     assert frame.loc["misplaced_successes", "value"] == 0
-    assert "misplaced_failures" not in frame.index
+    assert frame.loc["missing_successes", "value"] == 0
+    assert not {"misplaced_failures", "missing_failures"} & set(frame.index)
     untrained = power_spectral((8,), group="Q8", starts=5)
     frame = values(CayleyRecovery(), untrained, on("Q8")).set_index("metric")
     assert frame.loc["success", "value"] == 0
     assert frame.loc["misplaced_failures", "value"] == 1
     assert frame.loc["isomorphic", "value"] == 0
+
+
+def test_what_failed_starts_have_in_common():
+    group = named_group("S4")
+    trivial, sign, two, *threes = (rho.matrices for rho in irreps(group))
+    zeros = torch.zeros(24, 2, 1, dtype=two.dtype)
+    # Two blocks hold one representation, and another is nowhere.
+    repeated = [trivial, trivial, two, *threes]
+    # The characters stand in the block of dimension 2, which two others have left.
+    both = torch.cat([torch.cat([trivial, zeros[:, :1]], 2), torch.cat([zeros[:, :1], sign], 2)], 1)
+    swapped = [two[:, :1, :1], two[:, 1:, 1:], both, *threes]
+    # Everything in its place, too large by a tenth.
+    inexact = [1.1 * R for R in (trivial, sign, two, *threes)]
+    for blocks, misplaced, missing in ((repeated, 0, 1), (swapped, 1, 3), (inexact, 0, 0)):
+        contents = block_contents(blocks, group)
+        assert np.allclose(contents[:, 1:].sum(axis=1), 1)
+        assert contents[:, 0].tolist() == [1, 1, 2, 3, 3]
+        assert misplaced_energy(contents, group) == pytest.approx(misplaced, abs=1e-12)
+        assert missing_representations(contents, group) == missing
+
+
+def test_components_need_no_rows_of_their_own():
+    rows = PlantedRows(torch.eye(6))
+    whole = FourierFeatures(group="C6")(rows, torch.zeros(1, 6))
+    brief = FourierFeatures(group="C6", components=False)(rows, torch.zeros(1, 6))
+    assert set(whole["metric"]) - set(brief["metric"]) == {"rank", "angle"}
+    assert brief["value"].tolist() == whole["value"].tolist()[: len(brief)]
 
 
 def test_a_model_without_blocks_is_unsupported():

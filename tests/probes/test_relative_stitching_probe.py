@@ -14,7 +14,7 @@ from repgeo.errors import InputError, SampleMismatchError
 from repgeo.identity import canonical_json
 from repgeo.models.loaded import load_model
 from repgeo.probes import Context, RelativeStitching, Side, Subject
-from repgeo.probes.checking import check_probe, check_probes
+from repgeo.probes.checking import check_probe
 from repgeo.probes.standalone import measure_loaded
 from repgeo.probes.stitching_methods import CONTROLS, TRANSLATED, StitchMethod
 from repgeo.probes.subject import MemoryCodes
@@ -82,15 +82,6 @@ def test_all_oracles_hold() -> None:
     assert own.oracles == 4
 
 
-@pytest.mark.slow
-def test_all_variants_keep_what_they_declare() -> None:
-    (report,) = check_probes(["relative_stitching"])
-    assert report.passed, report.text()
-    assert report.variants == len(list(RelativeStitching.variants())) >= 10
-    assert report.oracles == 2 * (len(METHODS) - len(CONTROLS) - 1) + 2
-    assert report.invariances >= 2000
-
-
 def test_variants_are_all_methods_once() -> None:
     methods = [
         method
@@ -99,6 +90,7 @@ def test_variants_are_all_methods_once() -> None:
         for method in probe.methods
     ]
     assert sorted(methods) == sorted(set(METHODS) - {*CONTROLS, "trained"})
+    assert len(list(RelativeStitching.variants())) >= 10
 
 
 @pytest.mark.parametrize("method", ["robust", "whitened", "orthogonal"])
