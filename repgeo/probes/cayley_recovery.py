@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -26,7 +27,12 @@ from repgeo.probes.reading import Reading
 from repgeo.probes.subject import Subject
 from repgeo.probes.weight_rows import group_of
 
-__all__ = ["CayleyRecovery", "misplaced_energy"]
+__all__ = [
+    "CayleyRecovery",
+    "block_contents",
+    "misplaced_energy",
+    "missing_representations",
+]
 
 
 def _share(summary: str, direction: Literal["higher", "lower", "none"] = "higher") -> Metric:
@@ -56,6 +62,13 @@ class CayleyRecovery(Probe):
         Share of a block's energy in representations of other dimensions from which on it counts as
         misplaced.
 
+    Notes
+    -----
+    What failed starts have in common is told by two shares of them: `misplaced_failures`, a block
+    holds representations of other dimensions than its own; `missing_failures`, some representation
+    has more than half the energy of no block of its dimension. A start that fails with nothing
+    missing has each representation in its place, but not exactly.
+
     References
     ----------
     G. L. Marchetti, C. Hillar, D. Kragic, S. Sanborn, "Harmonics of learning: universal Fourier
@@ -70,7 +83,7 @@ class CayleyRecovery(Probe):
     """
 
     name: ClassVar[str] = "cayley_recovery"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[frozenset[str]] = frozenset({"representation"})
     metrics: ClassVar[Mapping[str, Metric]] = {
         "cell_accuracy": _share("share of the table's cells that are right"),
@@ -110,6 +123,10 @@ class CayleyRecovery(Probe):
             "none",
         ),
         "misplaced_successes": _share("the same share of successful starts", "none"),
+        "missing_failures": _share(
+            "share of failed starts that lack a representation in blocks of its dimension", "none"
+        ),
+        "missing_successes": _share("the same share of successful starts", "none"),
     }
 
     group: str | None = Field(default=None, min_length=1)
@@ -156,11 +173,13 @@ class CayleyRecovery(Probe):
         errors = np.array([one.homomorphism_error for one in found])
         exact = np.array([one.cell_accuracy == 1 for one in found], dtype=float)
         certified = np.array([one.certified for one in found], dtype=float)
-        misplaced = np.array([misplaced_energy(blocks, group) for blocks in starts])
+        contents = [block_contents(blocks, group) for blocks in starts]
+        misplaced = np.array([misplaced_energy(shares, group) for shares in contents])
+        missing = np.array([missing_representations(shares, group) for shares in contents])
         good = errors < self.threshold
         ids = np.arange(len(starts))
         yield Reading("starts", len(starts))
-        artifact = {"errors": errors, "exact": exact, "misplaced": misplaced}
+        artifact = {"errors": errors, "exact": exact, "misplaced": misplaced, "missing": missing}
         yield Reading(
             "success",
             samples=good.astype(float),
@@ -171,12 +190,15 @@ class CayleyRecovery(Probe):
         yield Reading("exact_starts", samples=exact, ids=ids, statistic="proportion")
         yield Reading("certified_starts", samples=certified, ids=ids, statistic="proportion")
         yield Reading("certified_wrong", float((certified * (1 - exact)).sum()))
-        wrong_place = (misplaced > self.misplaced).astype(float)
-        for name, chosen in (("misplaced_failures", ~good), ("misplaced_successes", good)):
-            if chosen.any():
-                yield Reading(
-                    name, samples=wrong_place[chosen], ids=ids[chosen], statistic="proportion"
-                )
+        for name, found_so in (("misplaced", misplaced > self.misplaced), ("missing", missing > 0)):
+            for kind, chosen in (("failures", ~good), ("successes", good)):
+                if chosen.any():
+                    yield Reading(
+                        f"{name}_{kind}",
+                        samples=found_so[chosen].astype(float),
+                        ids=ids[chosen],
+                        statistic="proportion",
+                    )
 
     def oracles(self) -> Iterable[Case]:
         """The exact transform of Q8; the opposite group, right where elements commute."""
@@ -197,26 +219,70 @@ class CayleyRecovery(Probe):
         yield Case(_Blocks(trivial), data, expected, 1e-9)
 
 
-def misplaced_energy(blocks: Sequence[Tensor], group: FiniteGroup) -> float:
+def block_contents(blocks: Sequence[Tensor], group: FiniteGroup) -> NDArray[np.float64]:
+    """Shares of each block's energy in the irreducible representations, `(blocks, irreps)`.
+
+    The first column of shares is the block's dimension; the others are in the order of
+    `repgeo.groups.irreps`.
+
+    Examples
+    --------
+    >>> from repgeo.groups import alternating
+    >>> group = alternating(4)  # the second and third representation are conjugate
+    >>> exact = [rho.matrices for rho in irreps(group)]
+    >>> (block_contents([exact[2], exact[3]], group).round(9) + 0.0).tolist()
+    [[1.0, 0.0, 0.0, 1.0, 0.0], [3.0, 0.0, 0.0, 0.0, 1.0]]
+    """
+    rows = []
+    for R in blocks:
+        functions = R.detach().cpu().flatten(1).T  # (d^2, n)
+        energies = fourier_transform(functions, group).energies.sum(dim=0).double()
+        rows.append([float(R.shape[-1]), *(energies / energies.sum()).tolist()])
+    return np.array(rows)
+
+
+def misplaced_energy(contents: NDArray[np.float64], group: FiniteGroup) -> float:
     """The largest share of a block's energy in representations of other dimensions than its own.
+
+    Parameters
+    ----------
+    contents
+        Those of the blocks, see `block_contents`.
+    group
+        The group.
 
     Examples
     --------
     >>> exact = [rho.matrices for rho in irreps(quaternion())]
-    >>> misplaced_energy(exact, quaternion()) < 1e-12
+    >>> misplaced_energy(block_contents(exact, quaternion()), quaternion()) < 1e-12
     True
-    >>> two_characters = torch.diag_embed(torch.stack([exact[0][:, 0, 0], exact[1][:, 0, 0]], 1))
-    >>> round(misplaced_energy([*exact[:4], two_characters], quaternion()), 6)
+    >>> two = torch.diag_embed(torch.stack([exact[0][:, 0, 0], exact[1][:, 0, 0]], 1))
+    >>> round(misplaced_energy(block_contents([*exact[:4], two], quaternion()), quaternion()), 6)
     1.0
     """
-    dims = torch.tensor([rho.dimension for rho in irreps(group)])
-    worst = 0.0
-    for R in blocks:
-        functions = R.detach().cpu().flatten(1).T  # (d^2, n)
-        energies = fourier_transform(functions, group).energies.sum(dim=0).double()
-        elsewhere = energies[dims != R.shape[-1]].sum() / energies.sum()
-        worst = max(worst, float(elsewhere))
-    return worst
+    own = contents[:, :1] == [rho.dimension for rho in irreps(group)]  # (blocks, irreps)
+    return float((contents[:, 1:] * ~own).sum(axis=1).max())
+
+
+def missing_representations(contents: NDArray[np.float64], group: FiniteGroup) -> int:
+    """How many representations have more than half the energy of no block of their dimension.
+
+    Parameters
+    ----------
+    contents, group
+        As for `misplaced_energy`.
+
+    Examples
+    --------
+    >>> exact = [rho.matrices for rho in irreps(quaternion())]
+    >>> missing_representations(block_contents(exact, quaternion()), quaternion())
+    0
+    >>> twice = [*exact[:3], exact[0], exact[4]]
+    >>> missing_representations(block_contents(twice, quaternion()), quaternion())
+    1
+    """
+    own = contents[:, :1] == [rho.dimension for rho in irreps(group)]
+    return int((~(own & (contents[:, 1:] > 0.5)).any(axis=0)).sum())
 
 
 class _Blocks(nn.Module):

@@ -53,6 +53,9 @@ class FourierFeatures(Probe):
         The rate of false discoveries.
     purity
         The share from which on a row counts as pure.
+    components
+        Whether each component gets rows of its own with `rank` and `angle` (groups with at most
+        12 representations).
 
     Notes
     -----
@@ -117,6 +120,7 @@ class FourierFeatures(Probe):
     weight: str | None = Field(default=None, min_length=1)
     alpha: float = Field(default=0.01, gt=0.0, lt=1.0)
     purity: float = Field(default=0.99, gt=0.0, le=1.0)
+    components: bool = True
 
     def measure(self, subject: Subject, data: Dataset, context: Context) -> Iterable[Reading]:
         """Yield scores with their null, then ranks and angles of small groups' components."""
@@ -144,7 +148,7 @@ class FourierFeatures(Probe):
         held = len(set(found.best[pure].tolist()))
         yield Reading("coverage", held / len(found.components))
         yield Reading("distinct", held)
-        if len(group.irreps) <= _LISTED:
+        if self.components and len(group.irreps) <= _LISTED:
             for shared in principal_angles(rows, group):
                 at: dict[str, Scalar] = {
                     "irrep": shared.component.name,
