@@ -118,6 +118,31 @@ _MODELS: Final[dict[str, _Entry]] = {
         "Lightning or softmax self-attention alone",
         ("net", "algebra"),
     ),
+    "tetris_network": (
+        "repgeo.models.tetris_networks:tetris_network",
+        "Polynomials in spherical harmonics with gates, for four points",
+        ("net", "equivariance"),
+    ),
+    "tetris_formula": (
+        "repgeo.models.tetris_networks:tetris_formula",
+        "The shape of four points by signed volume and distances",
+        ("baseline", "equivariance"),
+    ),
+    "point_mlp": (
+        "repgeo.models.point_networks:point_mlp",
+        "Multi-layer perceptron on the coordinates of points",
+        ("net", "equivariance"),
+    ),
+    "point_net": (
+        "repgeo.models.point_networks:point_net",
+        "One perceptron on each point, pooled",
+        ("net", "equivariance"),
+    ),
+    "density_network": (
+        "repgeo.models.point_networks:density_network",
+        "Products of a density's spherical harmonics, for point clouds",
+        ("net", "equivariance"),
+    ),
     "commutant": (
         "repgeo.models.commutant:commutant",
         "A group read off orbit pairs by linear algebra",
@@ -163,6 +188,26 @@ _DATASETS: Final[dict[str, _Entry]] = {
         "repgeo.datasets.natural_patches:natural_patches",
         "Natural patches with rotated or shifted copies",
         ("images", "groups"),
+    ),
+    "tetris": (
+        "repgeo.datasets.tetris:tetris",
+        "Eight shapes of four points, two of them mirror images",
+        ("synthetic", "equivariance"),
+    ),
+    "molecules": (
+        "repgeo.datasets.molecules:molecules",
+        "Geometries of small molecules, with a made-up energy",
+        ("regression", "equivariance"),
+    ),
+    "point_clouds": (
+        "repgeo.datasets.point_clouds:point_clouds",
+        "Random points on 15 common meshes",
+        ("equivariance",),
+    ),
+    "voxels": (
+        "repgeo.datasets.voxels:voxels",
+        "Chairs and monitors of ModelNet10 as voxels",
+        ("equivariance",),
     ),
     "pixel_rows": (
         "repgeo.datasets.pixel_rows:pixel_rows",
