@@ -143,6 +143,46 @@ _MODELS: Final[dict[str, _Entry]] = {
         "Products of a density's spherical harmonics, for point clouds",
         ("net", "equivariance"),
     ),
+    "molecule_network": (
+        "repgeo.models.molecule_networks:molecule_network",
+        "Invariant energy of a molecule by irreps, and its forces",
+        ("net", "equivariance"),
+    ),
+    "molecule_mlp": (
+        "repgeo.models.molecule_networks:molecule_mlp",
+        "Energy by a perceptron on coordinates, and its forces",
+        ("net", "equivariance"),
+    ),
+    "molecule_point_net": (
+        "repgeo.models.molecule_networks:molecule_point_net",
+        "Energy by one perceptron on each atom, pooled, and its forces",
+        ("net", "equivariance"),
+    ),
+    "molecule_potential": (
+        "repgeo.models.molecule_networks:molecule_potential",
+        "The formula that the energies of molecules are made with",
+        ("baseline", "equivariance"),
+    ),
+    "molecule_constant": (
+        "repgeo.models.molecule_networks:molecule_constant",
+        "No energy and no forces",
+        ("baseline", "equivariance"),
+    ),
+    "molecule_coordinates": (
+        "repgeo.models.molecule_networks:molecule_coordinates",
+        "The positions of atoms as codes and as forces",
+        ("baseline", "equivariance"),
+    ),
+    "voxel_cnn": (
+        "repgeo.models.voxel_networks:voxel_cnn",
+        "Convolutions on voxels, as they are or averaged over the cube's rotations",
+        ("net", "equivariance"),
+    ),
+    "radial_histogram": (
+        "repgeo.models.voxel_networks:radial_histogram",
+        "How full the shells about the centre are, and a linear head",
+        ("baseline", "equivariance"),
+    ),
     "commutant": (
         "repgeo.models.commutant:commutant",
         "A group read off orbit pairs by linear algebra",
@@ -221,6 +261,16 @@ _OBJECTIVES: Final[dict[str, _Entry]] = {
         "repgeo.objectives.cross_entropy:CrossEntropy",
         "Cross-entropy of the outputs against the labels",
         ("classification",),
+    ),
+    "augmented_cross_entropy": (
+        "repgeo.objectives.augmented_cross_entropy:AugmentedCrossEntropy",
+        "Cross-entropy on samples moved by the group of the data",
+        ("classification", "equivariance"),
+    ),
+    "energy_and_forces": (
+        "repgeo.objectives.energy_and_forces:EnergyAndForces",
+        "Squared errors of energies and forces of molecules",
+        ("regression", "equivariance"),
     ),
     "densification": (
         "repgeo.objectives.densification:Densification",
@@ -314,6 +364,11 @@ _PROBES: Final[dict[str, _Entry]] = {
     "equivariance_error": (
         "repgeo.probes.equivariance_error:EquivarianceError",
         "Change of outputs and codes under rotations, flips and shifts",
+        ("equivariance",),
+    ),
+    "lie_derivative": (
+        "repgeo.probes.lie_derivative:LieDerivative",
+        "Equivariance error for infinitely small elements, layer by layer",
         ("equivariance",),
     ),
     "topology": (

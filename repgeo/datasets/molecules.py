@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from typing import Any, Final, Literal
 
@@ -117,7 +118,7 @@ def _geometries(atoms: int) -> tuple[Tensor, Tensor]:
         raise DatasetError(f"molecules: {str(path)!r} is damaged. Get the file anew.")
     positions: list[Any] = []
     numbers: list[Any] = []
-    for i, (first, last) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for i, (first, last) in enumerate(itertools.pairwise(offsets)):
         z, size = kept["z"][first:last], int(last - first)
         closed = kept["charge"][i] == 0 and kept["unpaired"][i] == 0
         if not (closed and 2 <= size <= atoms and set(z.tolist()) <= set(ELEMENTS)):
