@@ -363,7 +363,7 @@ _PROBES: Final[dict[str, _Entry]] = {
     ),
     "equivariance_error": (
         "repgeo.probes.equivariance_error:EquivarianceError",
-        "Change of outputs and codes under rotations, flips and shifts",
+        "Change of outputs and codes when a group moves the inputs, or images are transformed",
         ("equivariance",),
     ),
     "lie_derivative": (

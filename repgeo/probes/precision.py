@@ -9,7 +9,7 @@ import torch
 from repgeo.models.loaded import LoadedModel
 from repgeo.probes.subject import Subject
 
-__all__ = ["in_double_precision"]
+__all__ = ["in_double_precision", "in_precision"]
 
 
 def in_double_precision(subject: Subject) -> Subject:
@@ -30,9 +30,32 @@ def in_double_precision(subject: Subject) -> Subject:
     >>> in_double_precision(Subject(model, "output", samples=None)).dtype
     torch.float64
     """
-    if subject.dtype in (None, torch.float64):
+    return in_precision(subject, torch.float64)
+
+
+def in_precision(subject: Subject, dtype: torch.dtype) -> Subject:
+    """The same model, cut at the same layer, with its weights in a dtype.
+
+    A subject that is in that dtype, or has no weights, is returned as it is.
+
+    Parameters
+    ----------
+    subject
+        The subject.
+    dtype
+        A floating point dtype.
+
+    Examples
+    --------
+    >>> from repgeo.models.loaded import load_model
+    >>> model = load_model(torch.nn.Linear(2, 1).double(), "linear")
+    >>> in_precision(Subject(model, "output", samples=None), torch.float32).dtype
+    torch.float32
+    """
+    if subject.dtype in (None, dtype):
         return subject
     given = subject._model
-    module = copy.deepcopy(given.module).double()
-    model = LoadedModel(module, given.label, given.layers, f"{given.identity}@float64")
+    module = copy.deepcopy(given.module).to(dtype)
+    name = str(dtype).removeprefix("torch.")
+    model = LoadedModel(module, given.label, given.layers, f"{given.identity}@{name}")
     return Subject(model, subject.layer, samples=subject._samples, label=subject.label)
