@@ -2,59 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from repgeo.datasets.samples import Samples, count
-from repgeo.errors import DatasetError
-from repgeo.groups import (
-    FieldsAction,
-    Group,
-    ImageRotations,
-    Representation,
-    VoxelAction,
-    as_representation,
-)
+from repgeo.groups import Group, Representation
 
-__all__ = ["inputs_action", "move_each"]
-
-
-def inputs_action(group: Group, action: str | Mapping[str, str]) -> Representation:
-    """How a group acts on inputs, from what a dataset says in `meta["action"]`.
-
-    Parameters
-    ----------
-    group
-        The group.
-    action
-        "points" (and what else `repgeo.groups.as_representation` takes), "voxels", "image"; or
-        field -> one of these, for samples that are mappings.
-
-    Raises
-    ------
-    DatasetError
-        For another name.
-
-    Examples
-    --------
-    >>> from repgeo.groups import Octahedral
-    >>> type(inputs_action(Octahedral(), "voxels")).__name__
-    'VoxelAction'
-    """
-    if isinstance(action, Mapping):
-        return FieldsAction({name: inputs_action(group, each) for name, each in action.items()})
-    if action == "voxels":
-        return VoxelAction(group, "exact" if group.name in ("T", "O") else "linear")
-    if action == "image":
-        return ImageRotations(group, "exact" if group.name in ("C4", "D4") else "fourier")
-    if action in ("points", "vector", "invariant"):
-        return as_representation(action, group)
-    raise DatasetError(
-        f"The action {action!r} cannot move samples. Known: points, vector, invariant, voxels, "
-        "image, or one of these for each field."
-    )
+__all__ = ["move_each"]
 
 
 def move_each(
@@ -80,9 +34,9 @@ def move_each(
 
     Examples
     --------
-    >>> from repgeo.groups import SO3
+    >>> from repgeo.groups import SO3, representation_of
     >>> x = torch.ones(5, 4, 3)
-    >>> moved, g = move_each(x, SO3(), inputs_action(SO3(), "points"), torch.Generator())
+    >>> moved, g = move_each(x, SO3(), representation_of("points", SO3()), torch.Generator())
     >>> bool(torch.allclose(moved.norm(dim=-1), x.norm(dim=-1))), tuple(g.shape)
     (True, (5, 3, 3))
     """

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.datasets.group_motion import inputs_action, move_each
+from repgeo.datasets.group_motion import move_each
 from repgeo.datasets.local_files import local_file
 from repgeo.datasets.pair_potential import ELEMENTS, pair_energy_and_forces
 from repgeo.errors import DatasetError
-from repgeo.groups import SE3
+from repgeo.groups import SE3, representation_of
 from repgeo.identity import derive_generator
 
 __all__ = ["molecules"]
@@ -146,7 +146,7 @@ def _different(positions: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
 def _posed(x: dict[str, Tensor], seed: int) -> Tensor:
     group = SE3()
     draws = derive_generator("molecules", "poses", seed)
-    moved, _ = move_each(x["positions"], group, inputs_action(group, "points"), draws)
+    moved, _ = move_each(x["positions"], group, representation_of("points", group), draws)
     assert isinstance(moved, Tensor)
     return moved * (x["numbers"] > 0)[..., None]
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.datasets.group_motion import inputs_action, move_each
+from repgeo.datasets.group_motion import move_each
 from repgeo.datasets.local_files import local_file
 from repgeo.errors import DatasetError
-from repgeo.groups import SO3
+from repgeo.groups import SO3, representation_of
 from repgeo.identity import derive_generator
 
 __all__ = ["point_clouds"]
@@ -76,7 +76,7 @@ def point_clouds(
         ]
         x = torch.stack(clouds)  # (n, points, 3)
         if pose == "random":
-            moved, _ = move_each(x, SO3(), inputs_action(SO3(), "points"), draws)
+            moved, _ = move_each(x, SO3(), representation_of("points", SO3()), draws)
             assert isinstance(moved, Tensor)
             x = moved
         y = torch.arange(len(meshes)).repeat_interleave(copies)

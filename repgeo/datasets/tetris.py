@@ -7,9 +7,9 @@ from typing import Final, Literal
 import torch
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.datasets.group_motion import inputs_action, move_each
+from repgeo.datasets.group_motion import move_each
 from repgeo.errors import DatasetError
-from repgeo.groups import SE3
+from repgeo.groups import SE3, representation_of
 from repgeo.identity import derive_generator
 
 __all__ = ["SHAPES", "tetris"]
@@ -80,7 +80,7 @@ def tetris(
     if test_pose == "random":
         group = SE3(translation)
         draws = derive_generator("tetris", "test", seed)
-        moved, _ = move_each(x, group, inputs_action(group, "points"), draws)
+        moved, _ = move_each(x, group, representation_of("points", group), draws)
         assert isinstance(moved, torch.Tensor)
         x = moved
     meta = {

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.datasets.group_motion import inputs_action, move_each
+from repgeo.datasets.group_motion import move_each
 from repgeo.datasets.local_files import local_file
 from repgeo.datasets.splitting import stratified_choice
 from repgeo.errors import DatasetError
-from repgeo.groups import Octahedral
+from repgeo.groups import Octahedral, representation_of
 from repgeo.identity import derive_generator
 
 __all__ = ["voxels"]
@@ -76,7 +76,7 @@ def voxels(
     if test_pose == "random":
         group = Octahedral()
         draws = derive_generator("voxels", "poses", seed)
-        moved, _ = move_each(test.x, group, inputs_action(group, "voxels"), draws)
+        moved, _ = move_each(test.x, group, representation_of("voxels", group), draws)
         test = Split(moved, test.y, test.ids)
     meta = {"classes": _CLASSES, "group": "O", "action": "voxels", "rep_out": "invariant"}
     return Dataset("voxels", train, test, meta)

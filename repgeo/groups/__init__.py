@@ -146,6 +146,7 @@ if TYPE_CHECKING:
         rotation_generators,
         wigner_matrices,
     )
+    from repgeo.groups.written_actions import representation_of
 
 _MODULES = {
     "acting": ("Group",),
@@ -188,6 +189,7 @@ _MODULES = {
         "MatrixRepresentation",
         "frequency_representation",
         "regular_representation",
+        "representation_of",
         "vector_representation",
     ),
     "regular_images": ("RegularImages",),
@@ -204,6 +206,7 @@ _MODULES = {
         "rotation_generators",
         "wigner_matrices",
     ),
+    "written_actions": ("representation_of",),
     "discovery": (
         "Discovery",
         "candidate_dimensions",
@@ -370,6 +373,7 @@ __all__ = [
     "quaternion",
     "recover_table",
     "regular_representation",
+    "representation_of",
     "resample",
     "rotation_generators",
     "rotation_group",

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.datasets.group_motion import inputs_action, move_each
+from repgeo.datasets.group_motion import move_each
 from repgeo.errors import InputError
-from repgeo.groups import named_acting_group
+from repgeo.groups import named_acting_group, representation_of
 from repgeo.objectives.cross_entropy import CrossEntropy
 
 __all__ = ["AugmentedCrossEntropy"]
@@ -60,7 +60,7 @@ class AugmentedCrossEntropy(CrossEntropy):
                 f"{data.name!r} change as {data.meta['rep_out']!r}."
             )
         group = named_acting_group(named)
-        acting = inputs_action(group, action)
+        acting = representation_of(action, group)
         for batch in super().batches(data, batch_size, generator):
             moved, _ = move_each(batch.x, group, acting, generator)
             yield Split(moved, batch.y, batch.ids, batch.arrays)

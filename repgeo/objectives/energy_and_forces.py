@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from repgeo.datasets.dataset import Dataset, Split
-from repgeo.datasets.group_motion import inputs_action, move_each
+from repgeo.datasets.group_motion import move_each
 from repgeo.errors import ConfigurationError, InputError
-from repgeo.groups import SE3, vector_representation
+from repgeo.groups import SE3, representation_of, vector_representation
 from repgeo.objectives.objective import Objective
 
 __all__ = ["EnergyAndForces"]
@@ -75,7 +75,7 @@ class EnergyAndForces(Objective):
 
     def _turned(self, batch: Split, generator: torch.Generator) -> Split:
         group = SE3()
-        action = inputs_action(group, {"positions": "points", "numbers": "invariant"})
+        action = representation_of({"positions": "points", "numbers": "invariant"}, group)
         moved, g = move_each(batch.x, group, action, generator)
         forces = batch.arrays["forces"]
         assert isinstance(forces, Tensor)
