@@ -57,8 +57,11 @@ if TYPE_CHECKING:
         saliency_invariance,
     )
     from repgeo.equivariance.lie_derivatives import (
+        Cut,
+        CutDerivative,
         LayerDerivative,
         lie_derivative,
+        lie_derivative_cuts,
         lie_derivative_layers,
         local_equivariance_error,
     )
@@ -129,8 +132,11 @@ _MODULES = {
         "saliency_invariance",
     ),
     "lie_derivatives": (
+        "Cut",
+        "CutDerivative",
         "LayerDerivative",
         "lie_derivative",
+        "lie_derivative_cuts",
         "lie_derivative_layers",
         "local_equivariance_error",
     ),
@@ -166,6 +172,8 @@ _MODULES = {
 }
 
 __all__ = [
+    "Cut",
+    "CutDerivative",
     "Disentanglement",
     "Exactness",
     "FittedRotation",
@@ -191,6 +199,7 @@ __all__ = [
     "invariance_error",
     "layerwise_equivariance_error",
     "lie_derivative",
+    "lie_derivative_cuts",
     "lie_derivative_layers",
     "local_equivariance_error",
     "orbit_separation",

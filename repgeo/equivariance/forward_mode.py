@@ -95,10 +95,11 @@ def push_forward(f: Callable[[Any], Tensor], x: Data, tangent: Data) -> tuple[Te
     """
     with torch.no_grad(), _ConstantKernels():
         if isinstance(x, Tensor):
-            outputs, change, *_ = torch.func.jvp(f, (x,), (tangent,))
+            # Expanded tensors, whose entries share memory, cannot be made dual numbers.
+            outputs, change, *_ = torch.func.jvp(f, (x.contiguous(),), (tangent,))
             return outputs, change
         assert not isinstance(tangent, Tensor)
-        moving = {name: each for name, each in x.items() if each.is_floating_point()}
+        moving = {name: each.contiguous() for name, each in x.items() if each.is_floating_point()}
         fixed = {name: each for name, each in x.items() if name not in moving}
         outputs, change, *_ = torch.func.jvp(
             lambda part: f({**fixed, **part}),

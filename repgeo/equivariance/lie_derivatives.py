@@ -16,8 +16,11 @@ from repgeo.groups.conversion import as_representation
 from repgeo.groups.representations import Data, Representation
 
 __all__ = [
+    "Cut",
+    "CutDerivative",
     "LayerDerivative",
     "lie_derivative",
+    "lie_derivative_cuts",
     "lie_derivative_layers",
     "local_equivariance_error",
 ]
@@ -41,6 +44,55 @@ class LayerDerivative:
     name: str
     own: Tensor = field(repr=False)
     contribution: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network cut at a layer, x -> z -> outputs.
+
+    Attributes
+    ----------
+    name
+        The layer.
+    encode
+        The network up to the layer, from samples to codes `(n, ...)`.
+    rep
+        How the group acts on the codes.
+    head
+        The rest of the network, from codes to outputs `(n, ...)`; where it is None, what the layer
+        contributes is not computed. Of the last layer it is the identity.
+    """
+
+    name: str
+    encode: Callable[[Data], Tensor]
+    rep: object = "invariant"
+    head: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class CutDerivative:
+    """The Lie derivative of a network up to a layer.
+
+    Attributes
+    ----------
+    name
+        The layer.
+    codes
+        z(x), `(n, ...)`.
+    expected
+        dρ(X) z(x): how the codes would change if the network up to here were equivariant.
+    derivative
+        L_X z(x), `(n, ...)`: how they change, less `expected`.
+    contribution
+        What the network between the cut before and this one adds to the Lie derivative of the
+        outputs; None without a head. Over cuts up to the output they add up to it.
+    """
+
+    name: str
+    codes: Tensor = field(repr=False)
+    expected: Tensor = field(repr=False)
+    derivative: Tensor = field(repr=False)
+    contribution: Tensor | None = field(repr=False, default=None)
 
 
 def lie_derivative(
@@ -243,6 +295,75 @@ def lie_derivative_layers(
         LayerDerivative(name, alone, contribution)
         for (name, _), alone, contribution in zip(layers, own, carried, strict=True)
     )
+
+
+def lie_derivative_cuts(
+    cuts: Sequence[Cut],
+    x: Data,
+    generator: Tensor,
+    *,
+    rep_in: object,
+    group: Group | None = None,
+) -> tuple[CutDerivative, ...]:
+    """The Lie derivatives of a network up to each of several layers, and what is added between.
+
+    With z_l the codes at cut l and h_l the network behind it, T_l = Dh_l(z_l) (L_X z_l) is the
+    error at cut l as it reaches the outputs, and T_l - T_(l-1) what was added between the cuts: by
+    the chain rule the Lie derivative of that part of the network, carried through the rest, the
+    `contribution` of `lie_derivative_layers`. This form needs no function for the part alone.
+
+    Parameters
+    ----------
+    cuts
+        In the order in which the layers run.
+    x
+        Samples `(n, ...)`, or a mapping.
+    generator
+        X, `(group.dimension,)`.
+    rep_in, group
+        As for `lie_derivative`.
+
+    Returns
+    -------
+    tuple of CutDerivative
+        In the order of the cuts.
+
+    Raises
+    ------
+    InputError
+        As `lie_derivative`.
+
+    Notes
+    -----
+    One forward-mode derivative up to each cut, and one of each head. Source: Gruver et al. 2022,
+    arXiv:2210.02984.
+
+    Examples
+    --------
+    >>> from repgeo.groups import SO2
+    >>> cuts = [Cut("square", lambda x: x**2, "vector", lambda z: z.sum(dim=1)),
+    ...         Cut("sum", lambda x: (x**2).sum(dim=1), "invariant", lambda z: z)]
+    >>> found = lie_derivative_cuts(cuts, torch.tensor([[3.0, 4.0]]), torch.ones(1),
+    ...                             rep_in="vector", group=SO2())
+    >>> [cut.contribution.tolist() for cut in found]
+    [[7.0], [-7.0]]
+    """
+    acting = _group_of(rep_in, group)
+    tangent = as_representation(rep_in, acting).derivative(generator, x)
+    before: Tensor | None = None
+    found: list[CutDerivative] = []
+    for cut in cuts:
+        require_frozen(cut.encode)
+        codes, change = push_forward(cut.encode, x, tangent)
+        expected = as_representation(cut.rep, acting).derivative(generator, codes)
+        assert isinstance(expected, Tensor)
+        derivative, contribution = change - expected, None
+        if cut.head is not None:
+            reached = push_forward(cut.head, codes, derivative)[1]
+            contribution = reached if before is None else reached - before
+            before = reached
+        found.append(CutDerivative(cut.name, codes, expected, derivative, contribution))
+    return tuple(found)
 
 
 def _group_of(rep: object, group: Group | None) -> Group:

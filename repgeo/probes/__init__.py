@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from repgeo.probes.fourier_features import FourierFeatures
     from repgeo.probes.invariance_purity import InvariancePurity
     from repgeo.probes.latent_retrieval import LatentRetrieval
+    from repgeo.probes.lie_derivative import LieDerivative
     from repgeo.probes.magnification import Magnification
     from repgeo.probes.metric import Metric
     from repgeo.probes.neuromanifold import Neuromanifold
@@ -76,6 +77,7 @@ __getattr__, __dir__ = lazy_exports(
         "FourierFeatures": "repgeo.probes.fourier_features",
         "InvariancePurity": "repgeo.probes.invariance_purity",
         "LatentRetrieval": "repgeo.probes.latent_retrieval",
+        "LieDerivative": "repgeo.probes.lie_derivative",
         "Magnification": "repgeo.probes.magnification",
         "Metric": "repgeo.probes.metric",
         "Neuromanifold": "repgeo.probes.neuromanifold",

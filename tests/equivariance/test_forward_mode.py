@@ -157,6 +157,11 @@ def test_only_floating_point_fields_of_a_mapping_move() -> None:
     assert torch.allclose(change, 2 * (x["p"] * v["p"]).sum(dim=2) * x["kind"])
 
 
+def test_expanded_samples() -> None:
+    x, v = torch.ones(1, 2).expand(3, 2), torch.ones(1, 2).expand(3, 2)
+    assert push_forward(lambda x: 3 * x, x, v)[1].tolist() == [[3.0, 3.0]] * 3
+
+
 def test_networks_of_convolutions_commute_with_shifts() -> None:
     """Circular convolutions are equivariant; zeros at the border are not."""
     shift = ImageShifts(Translations(2))
