@@ -46,6 +46,7 @@ __all__ = [
     "FourierFeatures",
     "InvariancePurity",
     "LatentRetrieval",
+    "LieDerivative",
     "Magnification",
     "Metric",
     "Neuromanifold",
