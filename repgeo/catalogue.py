@@ -371,6 +371,11 @@ _PROBES: Final[dict[str, _Entry]] = {
         "Equivariance error for infinitely small elements, layer by layer",
         ("equivariance",),
     ),
+    "force_field_error": (
+        "repgeo.probes.force_field_error:ForceFieldError",
+        "Errors of energies and forces of molecules",
+        ("output", "regression"),
+    ),
     "topology": (
         "repgeo.probes.topology:Topology",
         "Death times of classes in a representation, and loops",

@@ -85,6 +85,6 @@ def _per_atom(numbers: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     place = torch.zeros(max(ELEMENTS) + 1, dtype=torch.int64, device=numbers.device)
     place[list(ELEMENTS)] = torch.arange(1, len(ELEMENTS) + 1, device=numbers.device)
     columns = zip((1.0, 1.0, 0.0), (_RADII, _DEPTHS, _CHARGES), strict=True)
-    tables = [torch.tensor([absent, *values]).double() for absent, values in columns]
+    tables = [torch.tensor([absent, *values], dtype=torch.float64) for absent, values in columns]
     radius, depth, charge = (table.to(like)[place[numbers]] for table in tables)
     return radius, depth, charge

@@ -47,7 +47,7 @@ class IrrepsRepresentation(Representation):
     ----------
     group
         SO(3), O(3), T, O or I: elements are 3 x 3 orthogonal matrices. A matrix of determinant -1
-        acts as minus itself, times the parity.
+        acts as minus itself, times the parity. Or SE(3), whose translations act as the identity.
     irreps
         "8x0e+4x1o", or an `e3nn.o3.Irreps`; e3nn itself is not needed.
     cache
@@ -68,7 +68,8 @@ class IrrepsRepresentation(Representation):
     """
 
     def __init__(self, group: Group, irreps: object, cache: WignerCache | None = None) -> None:
-        if group.element_shape != (3, 3) or group.name.startswith("SE("):
+        turns = group.element_shape == (3, 3) and not group.name.startswith("SE(")
+        if not turns and group.name != "SE(3)":
             raise InputError(f"Irreps represent rotations of space, not {group.name}.")
         self.group = group
         self.irreps = parse_irreps(irreps)
@@ -96,7 +97,7 @@ class IrrepsRepresentation(Representation):
     def derivative(self, direction: Tensor, x: Data) -> Data:
         """By the generators of so(3): no derivative of a Wigner matrix is taken."""
         x = self._require(x)
-        direction = require_direction(self.group, direction).double()
+        direction = require_direction(self.group, direction).double()[:3]  # rotations come first
         parts = []
         for part, (_, degree, _) in zip(self._split(x), self.irreps, strict=True):
             basis = rotation_generators(degree).to(direction.device)
@@ -105,8 +106,9 @@ class IrrepsRepresentation(Representation):
         return torch.cat(parts, dim=-1)
 
     def _block(self, degree: int, parity: int, elements: Tensor) -> Tensor:
-        signs = torch.linalg.det(elements.double()).sign()[:, None, None]
-        D = self.cache.matrices(degree, signs * elements.double())
+        turns = elements[:, :3, :3].double()  # of a rigid motion, its rotation
+        signs = torch.linalg.det(turns).sign()[:, None, None]
+        D = self.cache.matrices(degree, signs * turns)
         return D * signs if parity < 0 else D
 
     def _split(self, x: Tensor) -> tuple[Tensor, ...]:

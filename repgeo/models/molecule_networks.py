@@ -397,6 +397,11 @@ class _Coordinates(nn.Module):
         """Positions turn with the molecule."""
         return {"encoder": f"{self.atoms}x1o", "outputs": f"0e+{self.atoms}x1o"}
 
+    def energy_and_forces(self, x: Molecule) -> tuple[Tensor, Tensor]:
+        """0, and the centred positions."""
+        positions = _centred(x)
+        return torch.zeros_like(positions[:, 0, :1]), positions
+
     def forward(self, x: Molecule) -> Tensor:
         codes: Tensor = self.encoder(x)
         return torch.cat([torch.zeros_like(codes[:, :1]), codes], dim=1)

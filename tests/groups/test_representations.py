@@ -353,3 +353,14 @@ def test_wrong_groups_and_directions_are_refused() -> None:
         DirectSum([(Trivial(SO2()), 1), (Trivial(SO3()), 1)])
     torus = Product((SO2(), SO2()))
     assert vector_representation(torus)(torus.sample(2), normal(3, 4)).shape == (2, 3, 4)
+
+
+def test_irreps_of_rigid_motions_are_those_of_their_rotations() -> None:
+    g, x = SE3().sample(6), normal(3, 1 + 3 + 5)
+    rho = IrrepsRepresentation(SE3(), "0e+1o+2e")
+    turned = IrrepsRepresentation(SO3(), "0e+1o+2e")
+    assert torch.equal(rho(g, x), turned(g[:, :3, :3].contiguous(), x))
+    direction = normal(6)
+    assert torch.equal(rho.derivative(direction, x), turned.derivative(direction[:3], x))
+    with pytest.raises(InputError, match=r"not SE\(2\)"):
+        IrrepsRepresentation(SE2(), "1o")
