@@ -1,4 +1,4 @@
-"""Multiplication tables: the true one, what networks hold, and the errors of all their starts."""
+"""Multiplication tables: the true one, what networks hold, errors and rates of all their starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["draw", "size"]
 
 #: Tables of so many models stand beside the true one.
-_MOST: Final = 4
+_MOST: Final = 5
+#: What is shown of starts as a share, by parameters of the probe: metric, text, marker.
+_SHARES: Final = (
+    ("plancherel", "exact_starts", "table exact", "o"),
+    ("published", "exact_starts", "exact in the published metric", "s"),
+    ("plancherel", "certified_starts", "certified", "x"),
+)
 #: Models whose names are so short stand in one line.
 _SHORT: Final = 24
 _SIDE: Final = 1.35
@@ -30,14 +36,15 @@ def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
     rows = _first(frame)
     datasets = rows["dataset"].nunique()
     tables = min(_MOST, rows["model"].nunique()) + 1
-    return _SIDE * tables + 3.4, _SIDE * datasets + 0.9
+    return _SIDE * tables + 5.6, _SIDE * datasets + 0.9
 
 
 def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
-    """Draw one row for each dataset: tables in grey levels, wrong cells in red; errors of starts.
+    """Draw one row for each dataset: tables, wrong cells in red; errors and rates of starts.
 
-    Tables are those of the first seed, and of the first parameters of the probe. The panel on the
-    right has the homomorphism error of every start of every seed, on a logarithmic scale.
+    Tables are those of the first seed, and of the first parameters of the probe. Beside them stand
+    the homomorphism error of every start of every seed, on a logarithmic scale, and the shares of
+    starts whose table is exact and certified, with Wilson intervals over the starts of all seeds.
 
     Parameters
     ----------
@@ -59,7 +66,7 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     datasets = list(rows["dataset"].unique())
     models = list(rows["model"].unique())
     shown = models[:_MOST]
-    widths = [*[1.0] * (len(shown) + 1), 2.2]
+    widths = [*[1.0] * (len(shown) + 1), 2.0, 1.5]
     grid = place.subgridspec(len(datasets), len(widths), width_ratios=widths)
     for line, dataset in enumerate(datasets):
         here = rows[rows["dataset"] == dataset]
@@ -88,8 +95,15 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
                 panel.set_title("true table", fontsize=8)
         errors = figure.add_subplot(grid[line, len(shown) + 1])
         _draw_errors(errors, frame, here, arrays, models)
+        shares = figure.add_subplot(grid[line, len(shown) + 2])
+        _draw_shares(shares, frame[frame["dataset"] == dataset], models)
         if line == 0:
-            errors.set_title("homomorphism error of starts", fontsize=8)
+            errors.set_title("homomorphism error of starts\n(dashed: 0.05)", fontsize=8)
+            shares.set_title("share of starts", fontsize=8)
+            if shares.get_legend_handles_labels()[0]:
+                shares.legend(
+                    fontsize=6.5, loc="lower left", bbox_to_anchor=(1.02, 1.0), frameon=False
+                )
 
 
 def _first(frame: pd.DataFrame) -> pd.DataFrame:
@@ -143,6 +157,52 @@ def _draw_errors(
     panel.set_xscale("log")
     panel.set_xlim(0.6e-8, 20)
     panel.set_ylim(len(told) - 0.5, -0.5)
+    panel.set_yticks(range(len(told)), [])
+    panel.tick_params(axis="x", labelsize=7)
+
+
+def _draw_shares(panel: Axes, here: pd.DataFrame, models: list[str]) -> None:
+    plain_axes(panel)
+    started = here[here["metric"] == "success"]
+    told = [model for model in models if (started["model"] == model).any()]
+    if not told:
+        panel.set_axis_off()
+        return
+    for place, (distance, metric, text, marker) in enumerate(_SHARES):
+        chosen = here["params"].str.contains(f'"distance":"{distance}"', regex=False)
+        found = here[chosen & (here["metric"] == metric)]
+        if not len(found):
+            continue
+        levels, centres, reach = [], [], []
+        for level, model in enumerate(told):
+            rows = found[found["model"] == model]
+            if len(rows):
+                share, low, high = _pooled(rows)
+                levels.append(level + 0.25 * (place - 1))
+                centres.append(share)
+                reach.append((share - low, high - share))
+        panel.errorbar(
+            centres,
+            levels,
+            xerr=np.array(reach).T,
+            fmt=marker,
+            color=PALETTE[place],
+            markersize=3,
+            linewidth=0.9,
+            label=text,
+        )
+    panel.set_xlim(-0.05, 1.05)
+    panel.set_ylim(len(told) - 0.5, -0.5)
     panel.set_yticks(range(len(told)), told, fontsize=7)
     panel.yaxis.tick_right()
     panel.tick_params(axis="x", labelsize=7)
+
+
+def _pooled(rows: pd.DataFrame) -> tuple[float, float, float]:
+    """A share over the samples of all rows with its Wilson interval."""
+    n = int(rows["n"].sum())
+    share = float((rows["value"] * rows["n"]).sum()) / n
+    z = 1.959963984540054
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return share, min(share, centre - half), max(share, centre + half)

@@ -79,14 +79,17 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
         for place_, model in enumerate(models):
             cell = here[here["model"] == model]
             if len(cell):
-                _draw_scores(scores, reading(frame, cell.index[0], arrays), model, place_)
+                stored = reading(frame, cell.index[0], arrays)
+                _draw_scores(scores, stored, model, place_, len(models) - 1 - place_)
         plain_axes(scores)
         scores.set_ylim(0, 1.03)
         scores.yaxis.tick_right()
         scores.tick_params(labelsize=7)
         scores.set_xticks([])
+        if line == len(datasets) - 1:
+            scores.set_xlabel("rows in the order of their share", fontsize=7)
         if line == 0:
-            scores.set_title("largest share of each row", fontsize=8)
+            scores.set_title("largest share of each row's\nenergy in one component", fontsize=8)
             scores.legend(
                 fontsize=6.5, loc="upper left", bbox_to_anchor=(1.12, 1.05), frameon=False
             )
@@ -114,11 +117,19 @@ def _draw_filters(panel: Axes, stored: Mapping[str, np.ndarray]) -> None:
     panel.set_yticks([])
 
 
-def _draw_scores(panel: Axes, stored: Mapping[str, np.ndarray], model: str, place: int) -> None:
+def _draw_scores(
+    panel: Axes, stored: Mapping[str, np.ndarray], model: str, place: int, above: int
+) -> None:
     scores = np.sort(stored["fractions"].max(axis=1))
     at = np.linspace(0, 1, len(scores)) if len(scores) > 1 else np.array([0.5])
     if place == 0:
         low, high = stored["null_quantiles"][[1, 99]]
-        panel.axhspan(low, high, color="#bbbbbb", alpha=0.5, linewidth=0, label="98 % of chance")
+        panel.axhspan(
+            low, high, color="#bbbbbb", alpha=0.5, linewidth=0, label="98 % of random rows"
+        )
     colour = PALETTE[place % len(PALETTE)]
-    panel.plot(at, scores, color=colour, linewidth=1.0, marker=".", markersize=3, label=model)
+    # Earlier lines are wider, so that equal ones show beneath the later.
+    width = 1.0 + 0.5 * above
+    panel.plot(
+        at, scores, color=colour, linewidth=width, marker=".", markersize=width + 2, label=model
+    )
