@@ -42,7 +42,8 @@ def representation_of(
     - "frequencies:1,2": planes that are turned by multiples of the angle, by planar rotations;
     - "image": scalar fields on pixels `(n, ..., height, width)`. By planar groups they are turned,
       exactly by quarter turns and else by "image:fourier" (default), "image:cubic" or
-      "image:linear"; by translations they are shifted, periodically;
+      "image:linear"; by translations they are shifted, periodically; "image:0.5" after layers that
+      halve the resolution: shifts by half as many pixels, turns by the same angle;
     - "regular_image": feature maps of a group convolution `(n, channels, order, height, width)`,
       with the same methods;
     - "voxels": the last three axes, exact for T and O, else "voxels:linear" (default) or "cubic";
@@ -78,8 +79,9 @@ def representation_of(
 
 def _image(group: Group, option: str) -> Representation:
     if len(group.element_shape) == 1 and not group.is_integer:
-        return ImageShifts(group, float(option or 1.0))
-    return ImageRotations(group, _image_method(group, option))
+        return ImageShifts(group, _number(float, "image", option or "1"))
+    resolution = re.fullmatch(r"\d*\.?\d+", option) is not None
+    return ImageRotations(group, _image_method(group, "" if resolution else option))
 
 
 def _image_method(group: Group, option: str) -> ImageMethod:
