@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from repgeo.probes.metric import Metric
     from repgeo.probes.neuromanifold import Neuromanifold
     from repgeo.probes.null_walk import NullWalk
+    from repgeo.probes.orbit_retrieval import OrbitRetrieval
     from repgeo.probes.probe import Case, Probe, Side
     from repgeo.probes.pullback_volume import PullbackVolume
     from repgeo.probes.reading import Reading
@@ -51,6 +52,7 @@ __all__ = [
     "Metric",
     "Neuromanifold",
     "NullWalk",
+    "OrbitRetrieval",
     "Probe",
     "PullbackVolume",
     "Reading",
@@ -83,6 +85,7 @@ __getattr__, __dir__ = lazy_exports(
         "Metric": "repgeo.probes.metric",
         "Neuromanifold": "repgeo.probes.neuromanifold",
         "NullWalk": "repgeo.probes.null_walk",
+        "OrbitRetrieval": "repgeo.probes.orbit_retrieval",
         "Probe": "repgeo.probes.probe",
         "PullbackVolume": "repgeo.probes.pullback_volume",
         "Reading": "repgeo.probes.reading",

@@ -8,12 +8,13 @@ from typing import Any
 from torch import Tensor
 
 from repgeo.datasets.dataset import Dataset
-from repgeo.errors import InputError
+from repgeo.errors import InputError, LayerError
 from repgeo.groups.acting import Group
 from repgeo.groups.acting_names import named_acting_group
 from repgeo.groups.representations import Representation
 from repgeo.groups.wigner import WignerCache
 from repgeo.groups.written_actions import KNOWN_ACTIONS, Given, representation_of
+from repgeo.models.cutting import resolve_layer
 from repgeo.probes.subject import Subject
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "layer_representations_of",
     "output_representation_of",
     "representation_of",
+    "written_representation_of",
 ]
 
 
@@ -148,6 +150,45 @@ def layer_representations_of(subject: Subject) -> dict[str, Given]:
             f"got {type(told).__name__}."
         )
     return {"output" if name == "outputs" else name: rep for name, rep in told.items()}
+
+
+def written_representation_of(
+    subject: Subject, name: str, data: Dataset, given: Given | None = None
+) -> Given:
+    """How a layer changes, as written: as given, as the model says, "invariant" otherwise.
+
+    A layer is found by its module path or any of its names; for the whole network, "output", the
+    data's `meta["rep_out"]` comes before "invariant".
+
+    Raises
+    ------
+    LayerError
+        If the model has no such layer, or tells of one that it does not have.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from repgeo.datasets.dataset import Split
+    >>> from repgeo.models.loaded import load_model
+    >>> split = Split(torch.zeros(2, 3))
+    >>> data = Dataset("", split, split, {"rep_out": "vector"})
+    >>> subject = Subject(load_model(torch.nn.Linear(3, 3), "net"), "output", samples=None)
+    >>> written_representation_of(subject, "output", data)
+    'vector'
+    """
+    if given is not None:
+        return given
+    layers, module = subject._model.layers, subject.module
+    told = {}
+    for known, rep in layer_representations_of(subject).items():
+        try:
+            told[resolve_layer(module, layers, known)] = rep
+        except LayerError as error:
+            raise LayerError(f"layer_representations names a layer: {error}") from None
+    path = resolve_layer(module, layers, name)
+    if not path:
+        return output_representation_of(data, told.get(path))
+    return told.get(path, "invariant")
 
 
 def _matrix_size(group: Group) -> int:

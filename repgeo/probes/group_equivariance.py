@@ -22,19 +22,18 @@ from repgeo.equivariance.group_error import (
 from repgeo.equivariance.injectivity import orbit_separation
 from repgeo.equivariance.moving import choose_elements, moved_outputs, rows_of
 from repgeo.equivariance.reynolds import reynolds_score
-from repgeo.errors import InputError, LayerError
+from repgeo.errors import InputError
 from repgeo.groups.acting import Group
 from repgeo.groups.representations import FieldsAction, Representation, Trivial, map_fields
 from repgeo.groups.wigner import WignerCache
-from repgeo.models.cutting import OUTPUT, resolve_layer
+from repgeo.models.cutting import OUTPUT
 from repgeo.probes.context import Context
 from repgeo.probes.group_actions import (
     Given,
     action_of,
     group_of,
-    layer_representations_of,
-    output_representation_of,
     representation_of,
+    written_representation_of,
 )
 from repgeo.probes.image_invariance import answers_of, disagreement
 from repgeo.probes.layer_outputs import LayerOutputs
@@ -115,22 +114,13 @@ class GroupMeasurement:
     @cached_property
     def representations(self) -> dict[str, Representation]:
         """How each layer changes, by name: the probe's, those asked for, and the outputs."""
-        told = layer_representations_of(self.subject)
-        layers, module = self.subject._model.layers, self.subject.module
-        by_path = {_path_of(module, layers, name): rep for name, rep in told.items()}
         names = [self.subject.layer, *self._more_layers(), OUTPUT]
         found: dict[str, Representation] = {}
         for name in dict.fromkeys(names):
-            given = by_path.get(resolve_layer(module, layers, name), "invariant")
-            if name == self.subject.layer and self.probe.rep is not None:
-                given = self.probe.rep
-            if name == OUTPUT:
-                own = self.probe.rep if name == self.subject.layer else None
-                said = (self.probe.rep_out, own, told.get(OUTPUT))
-                given = output_representation_of(
-                    self.data, next((each for each in said if each is not None), None)
-                )
-            found |= self._read(name, given)
+            own = self.probe.rep if name == self.subject.layer else None
+            if name == OUTPUT and self.probe.rep_out is not None:
+                own = self.probe.rep_out
+            found |= self._read(name, written_representation_of(self.subject, name, self.data, own))
         return found
 
     def _more_layers(self) -> list[str]:
@@ -353,13 +343,6 @@ class GroupMeasurement:
             if size > 0:
                 gaps = (rows_of(twice) - rows_of(at_once)).norm(dim=2).mean(dim=0) / size
                 yield self._on_input("action_error", name, gaps, at)
-
-
-def _path_of(module: torch.nn.Module, layers: Mapping[str, str], name: str) -> str:
-    try:
-        return resolve_layer(module, layers, name)
-    except LayerError as error:
-        raise LayerError(f"layer_representations names a layer: {error}") from None
 
 
 def _cast(x: Samples, dtype: torch.dtype | None) -> Samples:
