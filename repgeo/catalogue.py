@@ -23,6 +23,16 @@ _MODELS: Final[dict[str, _Entry]] = {
         "Convolutions with average pooling, three linear layers",
         ("net",),
     ),
+    "pooling_cnn": (
+        "repgeo.models.pooling_cnn:pooling_cnn",
+        "Periodic convolutions, pooling of one kind, means over all pixels",
+        ("net", "equivariance"),
+    ),
+    "planted_layer": (
+        "repgeo.models.planted_layer:planted_layer",
+        "One layer on a band of frequencies, whose aliases are known",
+        ("baseline", "equivariance"),
+    ),
     "ridge": ("repgeo.models.ridge:ridge", "A fixed direction and a (leaky) ReLU", ("baseline",)),
     "resnet": ("repgeo.models.resnet:resnet", "Residual network with BatchNorm", ("net",)),
     "batch_norm_mlp": (
@@ -214,6 +224,11 @@ _DATASETS: Final[dict[str, _Entry]] = {
     "mnist": ("repgeo.datasets.archives:mnist", "MNIST, 28x28 digits", ("images",)),
     "fashion_mnist": ("repgeo.datasets.archives:fashion_mnist", "Fashion-MNIST", ("images",)),
     "cifar10": ("repgeo.datasets.archives:cifar10", "CIFAR-10, 32x32 colour", ("images",)),
+    "band_limited": (
+        "repgeo.datasets.band_limited:band_limited",
+        "Periodic signals of known frequencies, random phases",
+        ("signals", "equivariance"),
+    ),
     "orbit_pairs": (
         "repgeo.datasets.group_signals:orbit_pairs",
         "Signals on a group, each with a translate",
