@@ -380,7 +380,7 @@ def _input_change(action: Representation, direction: Tensor, x: Samples) -> Tens
     """|dρ(X) x|^2 over the variance of the data, `(n,)`; of the fields that move."""
     change = action.derivative(direction, x)
     pairs = [(x, change)] if isinstance(x, Tensor) else [(x[k], change[k]) for k in x]  # type: ignore[index]
-    moving = [(each, d) for each, d in pairs if bool((d != 0).any())]
+    moving = [(each, d) for each, d in pairs if bool(d.count_nonzero())]
     squares, variance = torch.zeros(count(x), dtype=torch.float64), 0.0
     for each, moved in moving:
         assert isinstance(each, Tensor)
