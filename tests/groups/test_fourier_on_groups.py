@@ -81,6 +81,18 @@ def test_cyclic_groups_have_the_discrete_fourier_transform():
         assert torch.allclose(block[:, 0, 0], expected, atol=1e-10)
 
 
+def test_a_large_cyclic_group_by_its_matrix_of_characters():
+    group, n = cyclic(1024), 1024
+    x = signals(group, 3)
+    k = torch.arange(n, dtype=torch.float64)
+    # Products are reduced before they become angles, which keeps fifteen digits.
+    characters = torch.exp(-2j * torch.pi * (torch.outer(k, k) % n) / n) / n**0.5
+    flat = torch.cat(fourier_transform(x, group).blocks, dim=-1)[..., 0, :]
+    assert torch.allclose(flat, x.to(characters.dtype) @ characters, atol=1e-12)
+    back = inverse_fourier_transform(fourier_transform(x, group), group)
+    assert torch.allclose(back, x.to(back.dtype), atol=1e-12)
+
+
 def test_the_bispectrum_tells_what_the_power_spectrum_does_not():
     # x(g) and x(-g) have one power spectrum on a cyclic group, and two bispectra.
     group = cyclic(7)

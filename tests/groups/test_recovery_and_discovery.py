@@ -62,6 +62,15 @@ def test_tables_are_those_of_the_triple_loop(name, metric, noise):
     assert (decode_table(blocks, metric=metric)[0] == by_three_loops(blocks, metric)).all()
 
 
+def test_the_table_of_the_symmetric_group_of_five():
+    group = named_group("S5")
+    found = recover_table([rho.matrices for rho in group.irreps], known=group)
+    assert found.cell_accuracy == 1
+    assert found.certified
+    # Distances are roots of differences of squares: rounding of 1e-13 shows as its root.
+    assert np.abs(found.margin - 1).max() < 1e-6
+
+
 def test_errors_by_their_definitions():
     blocks = blocks_of("S3", 0.1)
     group = named_group("S3")
