@@ -38,8 +38,8 @@ def tetris(
 
     `x` is `(n, 4, 3)`, float32, in edges of a cube; `y` is `(n,)`, int64. The train split is the
     eight shapes as they are written; the test split is `copies` of each, rotated by Haar and
-    shifted by normal vectors. `meta["group"]` is SE3, which acts on the points and leaves the class
-    alone; a reflection exchanges the first two classes.
+    shifted by normal vectors; the array `orbit` is the shape. `meta["group"]` is SE3, which acts on
+    the points and leaves the class alone; a reflection exchanges the first two classes.
 
     Parameters
     ----------
@@ -91,4 +91,5 @@ def tetris(
         "truth": {"mirror_pair": [0, 1]},
     }
     ids = len(labels) + torch.arange(len(y))
-    return Dataset("tetris", Split(points, labels), Split(x, y, ids), meta)
+    train = Split(points, labels, arrays={"orbit": labels})
+    return Dataset("tetris", train, Split(x, y, ids, {"orbit": y}), meta)

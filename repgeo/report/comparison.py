@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from repgeo.errors import InputError, nearest
 from repgeo.report.aggregate import ABSENT, Entry, Header, aggregate
+from repgeo.report.labels import short_json
 from repgeo.report.pairing import paired_differences
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["compare"]
+__all__ = ["compare", "model_comparison_lines"]
 
 
 def compare(
@@ -87,6 +88,31 @@ def compare(
         )
     numbers = ("difference", "ci_low", "ci_high")
     return pd.DataFrame(lines).astype(dict.fromkeys(numbers, "float64"))
+
+
+def model_comparison_lines(found: pd.DataFrame) -> list[str]:
+    """The lines of a table in Markdown of what `compare` found, without what cannot be paired.
+
+    Columns that say the same in all rows are left out; parameters and coordinates are shortened to
+    what differs.
+    """
+    paired = found[found["status"] == "ok"]
+    names = ("dataset", "probe", "params", "layer", "layer_b", "at", "side")
+    told = [name for name in names if paired[name].nunique() > 1]
+    lines = [f"| {' | '.join([*told, 'model', 'difference', '95 %', 'seeds'])} |"]
+    lines.append("|" + ":--|" * (len(told) + 1) + "--:|" * 3)
+    for row in paired.to_dict("records"):
+        cells = [
+            short_json(str(row[name]), [str(one) for one in paired[name]])
+            if name in ("params", "at")
+            else str(row[name])
+            for name in told
+        ]
+        low, high = row["ci_low"], row["ci_high"]
+        interval = f"{low:+.4f} to {high:+.4f}" if low == low else ""  # missing: not a number
+        cells += [str(row["model"]), f"{row['difference']:+.4f}", interval, str(row["n"])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _line(

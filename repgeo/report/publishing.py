@@ -12,6 +12,7 @@ import numpy as np
 
 from repgeo.errors import InputError, StorageError
 from repgeo.probes.rows import COST_COLUMNS
+from repgeo.report.comparison import compare, model_comparison_lines
 from repgeo.report.coordinates import compare_along, comparison_lines
 from repgeo.report.figures import draw_probe, figures_of
 from repgeo.report.leaderboard import leaderboard_html
@@ -139,12 +140,12 @@ def _comparisons(study: Mapping[str, Any], frame: pd.DataFrame) -> list[str]:
     found: list[str] = []
     for asked in study.get("contents", {}).get("compare", []):
         try:
-            rows = compare_along(frame, **asked)
+            lines = _comparison(frame, asked)
         except InputError as error:
             found += ["", f"- {asked['metric']} by {asked['coordinate']}: {error}"]
             continue
         title = f"{asked['metric']}, {asked['coordinate']} against {asked['baseline']}"
-        found += ["", f"**{title}**", "", *comparison_lines(rows)]
+        found += ["", f"**{title}**", "", *lines]
     if not found:
         return []
     about = (
@@ -153,6 +154,14 @@ def _comparisons(study: Mapping[str, Any], frame: pd.DataFrame) -> list[str]:
         "intervals are those over seeds (95 %, from three seeds on)."
     )
     return ["", "## Paired differences", "", about, *found]
+
+
+def _comparison(frame: pd.DataFrame, asked: Mapping[str, Any]) -> list[str]:
+    """One table: models against a model, or values of a coordinate against one of them."""
+    if asked["coordinate"] != "model":
+        return comparison_lines(compare_along(frame, **asked))
+    rest = {name: value for name, value in asked.items() if name != "coordinate"}
+    return model_comparison_lines(compare(frame, **rest))
 
 
 def verdict_line(verdict: Verdict) -> str:

@@ -114,7 +114,10 @@ class Expected(BaseModel):
 
 
 class Comparison(BaseModel):
-    """A table `[[compare]]`: values of a coordinate of `at` against a baseline, paired."""
+    """A table `[[compare]]`: values of a coordinate of `at` against a baseline, paired.
+
+    The coordinate "model" compares models with one of them.
+    """
 
     model_config = _STRICT
 

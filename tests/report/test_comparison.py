@@ -8,6 +8,7 @@ from synthetic_study import failed, record
 from repgeo.errors import InputError
 from repgeo.probes.rows import to_frame
 from repgeo.report import compare, paired_differences
+from repgeo.report.comparison import model_comparison_lines
 from repgeo.report.pairing import standings
 
 
@@ -91,3 +92,13 @@ def test_unknown_names_are_refused():
         compare(to_frame(study()), metric="accuracy", baseline="twim")
     with pytest.raises(InputError, match="no metric"):
         compare(to_frame(study()), metric="cka", baseline="twin")
+
+
+def test_lines_of_models_against_one():
+    lines = model_comparison_lines(compare(to_frame(study()), metric="accuracy", baseline="twin"))
+    assert lines == [
+        "| model | difference | 95 % | seeds |",
+        "|:--|--:|--:|--:|",
+        "| mlp | +2.0000 | +2.0000 to +2.0000 | 3 |",
+        "| cnn | +1.0000 | +1.0000 to +1.0000 | 3 |",
+    ]
