@@ -66,6 +66,11 @@ _MODELS: Final[dict[str, _Entry]] = {
         "The data, turned, stretched, bent or drowned in noise",
         ("baseline",),
     ),
+    "torus_phases": (
+        "repgeo.models.torus_phases:torus_phases",
+        "Phases of a periodic image: codes that turn with its shifts, by a formula",
+        ("baseline", "equivariance"),
+    ),
     "constant": ("repgeo.models.baselines:constant", "The same output for all", ("baseline",)),
     "weights": ("repgeo.models.baselines:weights", "A matrix from a file", ("baseline",)),
     "power_spectral": (
@@ -201,6 +206,11 @@ _MODELS: Final[dict[str, _Entry]] = {
 }
 
 _DATASETS: Final[dict[str, _Entry]] = {
+    "torus_signals": (
+        "repgeo.datasets.torus_signals:torus_signals",
+        "A bump on a periodic image at every place of a grid of two angles",
+        ("images", "equivariance"),
+    ),
     "digits": ("repgeo.datasets.digits:digits", "scikit-learn's 1,797 8x8 digits", ("images",)),
     "sinusoid": ("repgeo.datasets.planar:sinusoid", "Two classes across a sine", ("synthetic",)),
     "xor": ("repgeo.datasets.planar:xor", "Two classes in four blobs", ("synthetic",)),
@@ -379,6 +389,16 @@ _PROBES: Final[dict[str, _Entry]] = {
     "equivariance_error": (
         "repgeo.probes.equivariance_error:EquivarianceError",
         "Change of outputs and codes when a group moves the inputs, or images are transformed",
+        ("equivariance",),
+    ),
+    "disentanglement": (
+        "repgeo.probes.disentanglement:DisentanglementOfFactors",
+        "Planes that circle factors turn in the codes (D_LSBD), and injectivity on full grids",
+        ("equivariance",),
+    ),
+    "orbit_retrieval": (
+        "repgeo.probes.orbit_retrieval:OrbitRetrieval",
+        "Moved samples found by their predicted codes, after one and many group elements",
         ("equivariance",),
     ),
     "lie_derivative": (

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from repgeo.probes.context import Context
     from repgeo.probes.critical_points import CriticalPointsOfError
     from repgeo.probes.cross_walk import CrossWalk
+    from repgeo.probes.disentanglement import DisentanglementOfFactors
     from repgeo.probes.equivariance_error import EquivarianceError
     from repgeo.probes.fibre import Fibre
     from repgeo.probes.fourier_features import FourierFeatures
@@ -42,6 +43,7 @@ __all__ = [
     "Context",
     "CriticalPointsOfError",
     "CrossWalk",
+    "DisentanglementOfFactors",
     "EquivarianceError",
     "Fibre",
     "FourierFeatures",
@@ -75,6 +77,7 @@ __getattr__, __dir__ = lazy_exports(
         "Context": "repgeo.probes.context",
         "CriticalPointsOfError": "repgeo.probes.critical_points",
         "CrossWalk": "repgeo.probes.cross_walk",
+        "DisentanglementOfFactors": "repgeo.probes.disentanglement",
         "EquivarianceError": "repgeo.probes.equivariance_error",
         "Fibre": "repgeo.probes.fibre",
         "FourierFeatures": "repgeo.probes.fourier_features",
