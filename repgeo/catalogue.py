@@ -180,7 +180,7 @@ _MODELS: Final[dict[str, _Entry]] = {
     ),
     "molecule_constant": (
         "repgeo.models.molecule_networks:molecule_constant",
-        "No energy and no forces",
+        "One energy for every molecule, and no forces",
         ("baseline", "equivariance"),
     ),
     "molecule_coordinates": (

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from repgeo.datasets.dataset import Dataset
 from repgeo.datasets.pair_potential import ELEMENTS, pair_energy_and_forces
 from repgeo.errors import ConfigurationError
 from repgeo.models.encoder_head import require_positive
@@ -121,6 +122,7 @@ class _MoleculeEncoder(nn.Module):
         )
         self.keep = o3.Linear(self.gate1.irreps_out, self.gate2.irreps_in)
         self.own = nn.Linear(len(ELEMENTS), features)
+        self.nodes = nn.Identity()  # a name for the features of atoms, `(n, atoms, ...)`
         self.mix = nn.Sequential(nn.Linear(features, features), nn.SiLU())
 
     def forward(self, x: Molecule) -> Tensor:
@@ -137,6 +139,7 @@ class _MoleculeEncoder(nn.Module):
         edges = (receivers, senders, harmonics(self.degree, gaps, normalise=True), radii)
         kinds = _one_hot(numbers, positions).reshape(n * atoms, -1)
         nodes = self.gate1(self.convolution1(kinds, edges))
+        nodes = self.nodes(nodes.reshape(n, atoms, -1)).flatten(0, 1)
         nodes = self.gate2(self.convolution2(nodes, edges) + self.keep(nodes))
         scalars = self.mix(nodes + self.own(kinds)) * present.reshape(-1, 1)
         return scalars.reshape(n, atoms, -1).sum(dim=1)
@@ -189,7 +192,7 @@ def molecule_network(
         raise ConfigurationError(f"molecule_network: cutoff must be positive, got {cutoff}.")
     encoder = _MoleculeEncoder(hidden, degree, cutoff, basis, features)
     layers = {
-        "encoder.gate1": str(encoder.gate1.irreps_out),
+        "encoder.nodes": str(encoder.gate1.irreps_out),
         "encoder": "invariant",
         "head": "invariant",
     }
@@ -327,10 +330,15 @@ class _Formula(ForceField):
 
     shifts: Tensor
 
-    def __init__(self, shifts: tuple[float, ...], atoms: int) -> None:
+    def __init__(self, atoms: int) -> None:
         layers = {"encoder": "invariant", "head": "invariant"}
         super().__init__(_Encoded(self._energy), nn.Identity(), atoms, layers)
-        self.register_buffer("shifts", torch.tensor(shifts, dtype=torch.get_default_dtype()))
+        self.register_buffer("shifts", torch.zeros(len(ELEMENTS)))
+
+    def fit(self, data: Dataset, generator: torch.Generator) -> None:
+        """Take the constants of the elements over from the dataset."""
+        told = data.meta.get("atom_energies", {})
+        self.shifts.copy_(torch.tensor([float(told.get(str(z), 0.0)) for z in ELEMENTS]))
 
     def _energy(self, x: Molecule) -> Tensor:
         energy, _ = pair_energy_and_forces(x["positions"], x["numbers"])
@@ -342,17 +350,16 @@ class _Formula(ForceField):
         return self.energy(x), pair_energy_and_forces(x["positions"], x["numbers"])[1]
 
 
-def molecule_potential(
-    *, atoms: int = 12, shifts: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
-) -> nn.Module:
+def molecule_potential(*, atoms: int = 12) -> nn.Module:
     """The formula that the energies were made with: the oracle of a table.
+
+    Its training takes over the constants that the dataset subtracts for each element; there is
+    nothing else to learn.
 
     Parameters
     ----------
     atoms
         How many places for atoms the molecules have.
-    shifts
-        Constants that are subtracted for each atom of H, C, N, O and F, eV.
 
     Examples
     --------
@@ -362,24 +369,31 @@ def molecule_potential(
     >>> bool(torch.equal(energy[0], pair_energy_and_forces(**x)[0]))
     True
     """
-    return _Formula(shifts, atoms)
+    return _Formula(atoms)
 
 
-def molecule_constant(*, atoms: int = 12) -> nn.Module:
-    """The energy 0 and no forces for every molecule; its code is 1.
+def molecule_constant(*, atoms: int = 12, energy: float = 1.0) -> nn.Module:
+    """One energy for every molecule, and no forces; its code is 1.
+
+    Parameters
+    ----------
+    atoms
+        How many places for atoms the molecules have.
+    energy
+        The energy, eV.
 
     Examples
     --------
-    >>> x = {"positions": torch.ones(2, 12, 3), "numbers": torch.ones(2, 12, dtype=torch.int64)}
-    >>> float(molecule_constant()(x).abs().max())
-    0.0
+    >>> x = {"positions": torch.ones(2, 1, 3), "numbers": torch.ones(2, 1, dtype=torch.int64)}
+    >>> molecule_constant(atoms=1)(x).abs().tolist()
+    [[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
     """
 
     def one(x: Molecule) -> Tensor:
         return torch.ones_like(x["positions"][:, 0, :1])
 
     head = nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(head.weight)
+    nn.init.constant_(head.weight, energy)
     head.requires_grad_(False)
     layers = {"encoder": "invariant", "head": "invariant"}
     return ForceField(_Encoded(one), head, atoms, layers)

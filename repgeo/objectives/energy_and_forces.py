@@ -44,7 +44,7 @@ class EnergyAndForces(Objective):
     --------
     >>> from repgeo.models.molecule_networks import molecule_constant
     >>> x = {"positions": torch.zeros(1, 2, 3), "numbers": torch.tensor([[1, 0]])}
-    >>> batch = Split(x, torch.tensor([2.0]), arrays={"forces": torch.ones(1, 2, 3)})
+    >>> batch = Split(x, torch.tensor([3.0]), arrays={"forces": torch.ones(1, 2, 3)})
     >>> net = molecule_constant(atoms=2)
     >>> float(EnergyAndForces().loss(net, batch, torch.Generator()))
     5.0
