@@ -53,7 +53,10 @@ TASK = '[dataset]\nname = "./data.py:blobs"\n' + MODELS + '[[probes]]\nname = ".
 def stopping(toys):
     (toys.folder / "stops.py").write_text(STOPS)
     toys.task(TASK)
-    return toys
+    # A shell lets what it starts in the background ignore SIGINT: then there is nothing to test.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield toys
+    signal.signal(signal.SIGINT, inherited)
 
 
 def without_cost(frame) -> str:
