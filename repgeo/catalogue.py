@@ -18,6 +18,16 @@ _MODELS: Final[dict[str, _Entry]] = {
         ("net",),
     ),
     "cnn": ("repgeo.models.cnn:cnn", "Small convolutional network: encoder and head", ("net",)),
+    "image_group_cnn": (
+        "repgeo.models.image_group_cnn:image_group_cnn",
+        "Group convolutions: invariant to quarter turns, and reflections, by design",
+        ("net", "equivariance"),
+    ),
+    "radial_profile": (
+        "repgeo.models.radial_profile:radial_profile",
+        "Means of an image over rings: invariant to turns by a formula",
+        ("baseline", "equivariance"),
+    ),
     "pooled_cnn": (
         "repgeo.models.pooled_cnn:pooled_cnn",
         "Convolutions with average pooling, three linear layers",
@@ -232,6 +242,11 @@ _DATASETS: Final[dict[str, _Entry]] = {
         ("hierarchy",),
     ),
     "mnist": ("repgeo.datasets.archives:mnist", "MNIST, 28x28 digits", ("images",)),
+    "turned_mnist": (
+        "repgeo.datasets.turned_mnist:turned_mnist",
+        "MNIST upright, with the group that turns it",
+        ("images", "equivariance"),
+    ),
     "fashion_mnist": ("repgeo.datasets.archives:fashion_mnist", "Fashion-MNIST", ("images",)),
     "cifar10": ("repgeo.datasets.archives:cifar10", "CIFAR-10, 32x32 colour", ("images",)),
     "band_limited": (
