@@ -216,7 +216,7 @@ def image_group_cnn(
     if height != width or height % 2 ** len(channels):
         raise ConfigurationError(
             "image_group_cnn: images must be square, with a side that can be halved "
-            f"{len(channels)} times; got {height}x{width}. Crop or pad them, or give fewer channels."
+            f"{len(channels)} times; got {height}x{width}. Crop or pad them, or use fewer channels."
         )
     acting, side = _GROUPS[group], height
     layers: OrderedDict[str, nn.Module] = OrderedDict()
