@@ -31,6 +31,7 @@ _MODULES: Final = {
     "fibre": "repgeo.report.figures.fibre",
     "fourier_features": "repgeo.report.figures.fourier_features",
     "hyperdga": "repgeo.report.figures.hyperdga",
+    "lie_derivative": "repgeo.report.figures.lie_derivative",
     "magnification": "repgeo.report.figures.magnification",
     "neuromanifold": "repgeo.report.figures.neuromanifold",
     "null_walk": "repgeo.report.figures.null_walk",
