@@ -88,9 +88,10 @@ def test_shares_of_starts_are_pooled_over_seeds(study):
     assert n == 16
     samples = np.r_[np.ones(hits), np.zeros(n - hits)]
     wilson = estimate(samples, "proportion", ids=None, rng=np.random.default_rng(0))
-    published = panel.containers[1]
+    published = panel.containers[2]
     assert published.get_label() == "exact in the published metric"
     assert published[0].get_xdata()[0] == pytest.approx(hits / n)
+    assert len(published[0].get_xdata()) == 2  # of the exact answer there is one start
     low, high = published[2][0].get_segments()[0][:, 0]
     assert (low, high) == pytest.approx((wilson.ci_low, wilson.ci_high))
 

@@ -22,6 +22,7 @@ __all__ = ["draw", "size"]
 _MOST: Final = 5
 #: What is shown of starts as a share, by parameters of the probe: metric, text, marker.
 _SHARES: Final = (
+    ("plancherel", "success", "error below 0.05", "D"),
     ("plancherel", "exact_starts", "table exact", "o"),
     ("published", "exact_starts", "exact in the published metric", "s"),
     ("plancherel", "certified_starts", "certified", "x"),
@@ -44,7 +45,8 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
 
     Tables are those of the first seed, and of the first parameters of the probe. Beside them stand
     the homomorphism error of every start of every seed, on a logarithmic scale, and the shares of
-    starts whose table is exact and certified, with Wilson intervals over the starts of all seeds.
+    starts that have a small error, an exact table, and a certified one, with Wilson intervals over
+    the starts of all seeds; models that have one start only are left out there.
 
     Parameters
     ----------
@@ -176,18 +178,18 @@ def _draw_shares(panel: Axes, here: pd.DataFrame, models: list[str]) -> None:
         levels, centres, reach = [], [], []
         for level, model in enumerate(told):
             rows = found[found["model"] == model]
-            if len(rows):
+            if len(rows) and rows["n"].max() > 1:
                 share, low, high = _pooled(rows)
-                levels.append(level + 0.25 * (place - 1))
+                levels.append(level + 0.2 * (place - 1.5))
                 centres.append(share)
                 reach.append((share - low, high - share))
         panel.errorbar(
             centres,
             levels,
-            xerr=np.array(reach).T,
+            xerr=np.array(reach).reshape(-1, 2).T,
             fmt=marker,
             color=PALETTE[place],
-            markersize=3,
+            markersize=2.5,
             linewidth=0.9,
             label=text,
         )
