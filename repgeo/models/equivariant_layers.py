@@ -153,8 +153,11 @@ class EdgeConvolution(nn.Module):
             shared_weights=False,
             internal_weights=False,
         )
+        # Without biases, so that what the radial basis does not see has no weight.
         self.radial = nn.Sequential(
-            nn.Linear(basis, 16), nn.SiLU(), nn.Linear(16, self.product.weight_numel, bias=False)
+            nn.Linear(basis, 16, bias=False),
+            nn.SiLU(),
+            nn.Linear(16, self.product.weight_numel, bias=False),
         )
         self.linear = o3.Linear(between.simplify(), wanted)
         self.scale = 1 / math.sqrt(neighbours)
