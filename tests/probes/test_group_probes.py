@@ -24,7 +24,6 @@ from repgeo.probes.cayley_recovery import (
 from repgeo.probes.checking import check_probes
 from repgeo.probes.circular_harmonics import polar_samples
 from repgeo.probes.fourier_features import PlantedRows
-from repgeo.study.locating import task_files
 
 DATA = os.environ.get("REPGEO_DATA")
 NAMES = ["fourier_features", "cayley_recovery", "invariance_purity", "circular_harmonics"]
@@ -206,41 +205,3 @@ def test_natural_patches_without_their_folder(monkeypatch):
     monkeypatch.delenv("REPGEO_DATA", raising=False)
     with pytest.raises(DatasetError, match="REPGEO_DATA names"):
         natural_patches(seed=0, action="rotation")
-
-
-TASKS = [
-    name
-    for name in task_files()
-    if name.startswith("harmonics") or name.endswith(("composition", "addition", "planted_noise"))
-]
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_tasks_of_groups_at_a_size_of_seconds(name, tmp_path):
-    import tomllib
-
-    with task_files()[name].open("rb") as stream:
-        table = tomllib.load(stream)
-    if table["dataset"]["name"] == "natural_patches":
-        if not DATA:
-            pytest.skip("REPGEO_DATA, which holds natural images, is not set")
-        table["dataset"] |= {"train_size": 300, "test_size": 20, "components": 12, "side": 8}
-    table["task"]["seeds"] = [0]
-    grid = table["dataset"].get("grid", {})
-    for key in grid:
-        grid[key] = grid[key][:1]
-    for model in table["models"]:
-        if "starts" in model:
-            model["starts"] = 2
-        if "draws" in model:
-            model["draws"] = 3
-        if "train" in model:
-            model["train"].pop("epochs", None)
-            model["train"]["steps"] = 3
-        if "width" in model:
-            model["width"] = 20
-    frame = repgeo.run(table, out=tmp_path)
-    # A baseline without representations to read is told as such, nothing else goes wrong.
-    wrong = frame[~frame["status"].isin(["ok", "unsupported"])]
-    assert not len(wrong), wrong["error"].unique()
-    assert set(frame["probe"]) == {probe["name"] for probe in table["probes"]}
