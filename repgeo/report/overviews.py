@@ -31,7 +31,8 @@ def overviews(frame: pd.DataFrame) -> list[Aggregate]:
 
     Else one per dataset and probe. Of a probe that was measured at many places (parameters and
     coordinates), such as the steps of a walk, these are rows; where there would be too many of
-    them, there is no table.
+    them, curves (numbers with coordinates) are left out, and where there still are, there is no
+    table.
 
     Raises
     ------
@@ -46,10 +47,12 @@ def overviews(frame: pd.DataFrame) -> list[Aggregate]:
         if not is_too_wide(part) and not _has_many_places(part):
             found.append(aggregate(part))
             continue
-        varied = [name for name in _LAYERS if part[name].nunique() > 1]
-        places = ("model", *varied, *_PLACES[1:])
-        if len(part[list(places)].drop_duplicates()) <= MOST_COLUMNS:
-            found.append(aggregate(part, rows=places))
+        for rows in (part, part[part["at"].fillna("") == ""]):
+            varied = [name for name in _LAYERS if rows[name].nunique() > 1]
+            places = ("model", *varied, *_PLACES[1:])
+            if 0 < len(rows[list(places)].drop_duplicates()) <= MOST_COLUMNS:
+                found.append(aggregate(rows, rows=places))
+                break
     return found
 
 

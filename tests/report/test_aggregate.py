@@ -373,3 +373,10 @@ def test_overviews_lay_many_places_out_as_rows():
     assert line.split("|")[4].split()[0] == "107"
     endless = to_frame(plain + walked("ab", ["x"], range(1, 202)))
     assert [table.columns[0].get("probe") for table in overviews(endless)] == ["accuracy"]
+
+
+def test_overviews_leave_curves_out_where_there_are_too_many_places():
+    plain = [record(model, "walk", "drift", 1.0, 0, cell=f"{model}plain") for model in "ab"]
+    long = to_frame(plain + walked("ab", ["x"], range(1, 202)))
+    (table,) = overviews(long)
+    assert [head.get("model") for head in table.rows] == ["a", "b"]
