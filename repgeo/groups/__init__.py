@@ -46,6 +46,12 @@ if TYPE_CHECKING:
         Polyhedral,
         Tetrahedral,
     )
+    from repgeo.groups.escnn_types import (
+        EscnnFunction,
+        EscnnMap,
+        FieldTypeAction,
+        from_escnn,
+    )
     from repgeo.groups.families import (
         alternating,
         cyclic,
@@ -214,6 +220,12 @@ _MODULES = {
         "pair_moments",
         "table_of_commutant",
     ),
+    "escnn_types": (
+        "EscnnFunction",
+        "EscnnMap",
+        "FieldTypeAction",
+        "from_escnn",
+    ),
     "families": (
         "alternating",
         "cyclic",
@@ -300,6 +312,9 @@ __all__ = [
     "Dihedral",
     "DirectSum",
     "Discovery",
+    "EscnnFunction",
+    "EscnnMap",
+    "FieldTypeAction",
     "FieldsAction",
     "FiniteGroup",
     "FourierCoefficients",
@@ -351,6 +366,7 @@ __all__ = [
     "fourier_score",
     "fourier_transform",
     "frequency_representation",
+    "from_escnn",
     "from_permutations",
     "from_table",
     "homomorphism_error",
