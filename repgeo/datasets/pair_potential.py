@@ -56,7 +56,7 @@ def pair_energy_and_forces(positions: Tensor, numbers: Tensor) -> tuple[Tensor, 
     >>> round(float(energy) - (coulomb - 4.5), 12), bool(forces[0, 1, 0] > 0)
     (0.0, True)
     """
-    unknown = [z for z in numbers.unique().tolist() if z not in (0, *ELEMENTS)]
+    unknown = sorted(set(numbers.flatten().tolist()) - {0, *ELEMENTS})
     if unknown:
         raise InputError(
             f"The potential is of the elements {ELEMENTS} (0 for no atom), got {unknown[0]}."

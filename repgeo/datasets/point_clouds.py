@@ -88,7 +88,8 @@ def point_clouds(
         "action": "points",
         "rep_out": "invariant",
     }
-    return Dataset("point_clouds", *splits, meta)
+    train, test = splits
+    return Dataset("point_clouds", train, test, meta)
 
 
 def _meshes() -> dict[str, Tensor]:

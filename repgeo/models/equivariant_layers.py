@@ -137,7 +137,8 @@ class EdgeConvolution(nn.Module):
         o3 = irreps_module()
         senders, wanted = o3.Irreps(irreps_in), o3.Irreps(irreps_out)
         edges = o3.Irreps.spherical_harmonics(degree)
-        mid, paths = [], []
+        mid: list[Any] = []
+        paths: list[tuple[int, int, int, str, bool]] = []
         for i, (mul, ir_in) in enumerate(senders):
             for j, (_, ir_edge) in enumerate(edges):
                 for ir_out in ir_in * ir_edge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
 import torch
@@ -84,7 +85,7 @@ class ForceField(nn.Module):
             return self.energy({**x, "positions": positions})
 
         # torch.func differentiates whatever gradient mode the caller is in.
-        energies, pull = torch.func.vjp(energy, x["positions"])
+        energies, pull, *_ = torch.func.vjp(energy, x["positions"])
         (slopes,) = pull(torch.ones_like(energies))
         return energies, -slopes
 
@@ -114,12 +115,9 @@ class _MoleculeEncoder(nn.Module):
         o3 = irreps_module()
         self.degree, self.cutoff, self.basis = degree, cutoff, basis
         self.gate1, self.gate2 = gate(hidden), gate(f"{features}x0e")
-        size = {"degree": degree, "basis": basis, "neighbours": 8.0}
-        embedding = f"{len(ELEMENTS)}x0e"
-        self.convolution1 = EdgeConvolution(embedding, str(self.gate1.irreps_in), **size)
-        self.convolution2 = EdgeConvolution(
-            str(self.gate1.irreps_out), str(self.gate2.irreps_in), **size
-        )
+        convolution = partial(EdgeConvolution, degree=degree, basis=basis, neighbours=8.0)
+        self.convolution1 = convolution(f"{len(ELEMENTS)}x0e", str(self.gate1.irreps_in))
+        self.convolution2 = convolution(str(self.gate1.irreps_out), str(self.gate2.irreps_in))
         self.keep = o3.Linear(self.gate1.irreps_out, self.gate2.irreps_in)
         self.own = nn.Linear(len(ELEMENTS), features)
         self.nodes = nn.Identity()  # a name for the features of atoms, `(n, atoms, ...)`
@@ -141,7 +139,7 @@ class _MoleculeEncoder(nn.Module):
         nodes = self.gate1(self.convolution1(kinds, edges))
         nodes = self.nodes(nodes.reshape(n, atoms, -1)).flatten(0, 1)
         nodes = self.gate2(self.convolution2(nodes, edges) + self.keep(nodes))
-        scalars = self.mix(nodes + self.own(kinds)) * present.reshape(-1, 1)
+        scalars: Tensor = self.mix(nodes + self.own(kinds)) * present.reshape(-1, 1)
         return scalars.reshape(n, atoms, -1).sum(dim=1)
 
 
@@ -270,7 +268,7 @@ class _PooledAtoms(nn.Module):
 
     def forward(self, x: Molecule) -> Tensor:
         present = (x["numbers"] > 0)[..., None]
-        h = self.each(self.features(x))
+        h: Tensor = self.each(self.features(x))
         if self.pooling == "sum":
             return (h * present).sum(dim=1)
         return torch.where(present, h, -torch.inf).amax(dim=1)

@@ -184,8 +184,10 @@ class _DensityEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         moments = self.scale * self.density(x)
-        codes: Tensor = self.second(self.gate(self.first(moments, moments)), moments)
-        return self.activation(codes)
+        codes: Tensor = self.activation(
+            self.second(self.gate(self.first(moments, moments)), moments)
+        )
+        return codes
 
 
 class _DensityNetwork(EncoderHead):

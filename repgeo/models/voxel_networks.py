@@ -47,8 +47,8 @@ class OctahedralAverage(nn.Module):
         """The mean features, `(n, features)`."""
         moved = self._action.apply(self._elements, x[None])
         assert isinstance(moved, Tensor)
-        codes: Tensor = self.features(moved.flatten(0, 1))
-        return codes.unflatten(0, moved.shape[:2]).mean(dim=0)
+        codes: Tensor = self.features(moved.flatten(0, 1))  # (24 n, features)
+        return codes.reshape(len(moved), len(x), -1).mean(dim=0)
 
 
 class _VoxelNetwork(EncoderHead):

@@ -73,10 +73,11 @@ class ForceFieldError(Probe):
                 "y (n,) and an array 'forces'."
             )
         energy, found = subject.use("energy_and_forces", x)
-        present = (x["numbers"] > 0).double()  # (n, atoms)
+        present: Tensor = (x["numbers"] > 0).double()  # (n, atoms)
 
         def mean_length(gaps: Tensor) -> Tensor:
-            return (gaps.double().norm(dim=-1) * present).sum(dim=1) / present.sum(dim=1)
+            total: Tensor = (gaps.double().norm(dim=-1) * present).sum(dim=1)
+            return total / present.sum(dim=1)
 
         yield Reading(
             "energy_error",
