@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from repgeo.errors import InputError
 from repgeo.groups.acting import Group
+from repgeo.groups.acting_names import named_acting_group
 from repgeo.groups.conversion import as_representation
 from repgeo.groups.data_actions import GraphAction, PeriodicShift, TokenAction, VoxelAction
 from repgeo.groups.image_rotations import ImageMethod, ImageRotations, ImageShifts
@@ -45,7 +46,7 @@ def representation_of(
       "image:linear"; by translations they are shifted, periodically; "image:0.5" after layers that
       halve the resolution: shifts by half as many pixels, turns by the same angle;
     - "regular_image": feature maps of a group convolution `(n, channels, order, height, width)`,
-      with the same methods;
+      with the same methods; "regular_image:D4" where it is a subgroup of D4 that acts;
     - "voxels": the last three axes, exact for T and O, else "voxels:linear" (default) or "cubic";
     - "shift": periodic signals in the last axes; "shift:0.5" after a layer that keeps every second
       sample;
@@ -90,6 +91,13 @@ def _image_method(group: Group, option: str) -> ImageMethod:
     return "exact" if group.name in ("C1", "C2", "C4", "D1", "D2", "D4") else "fourier"
 
 
+def _regular_image(group: Group, option: str) -> Representation:
+    first, _, rest = option.partition(":")
+    if re.fullmatch(r"[CD][1-9]\d*", first) is None:
+        return RegularImages(group, _image_method(group, option))
+    return RegularImages(group, _image_method(group, rest), over=named_acting_group(first))
+
+
 def _frequencies(group: Group, option: str) -> Representation:
     orders = [_number(int, "frequencies", each) for each in option.split(",")]
     return frequency_representation(group, orders)
@@ -120,7 +128,7 @@ def _number(kind: type[int] | type[float], name: str, option: str) -> Any:
 
 _NAMED: Final[dict[str, Callable[[Group, str], Representation]]] = {
     "image": _image,
-    "regular_image": lambda group, option: RegularImages(group, _image_method(group, option)),
+    "regular_image": _regular_image,
     "voxels": _voxels,
     "shift": lambda group, option: PeriodicShift(group, _number(float, "shift", option or "1")),
     "tokens": lambda group, option: TokenAction(group, _number(int, "tokens", option or "1")),

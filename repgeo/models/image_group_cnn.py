@@ -136,21 +136,25 @@ class _PixelPooling(nn.Module):
         return pooled.unflatten(1, x.shape[1:3])
 
 
-class _GroupMean(nn.Module):
-    """The mean over elements and pixels, `(n, channels)`: invariant."""
+class _GroupPooling(nn.Module):
+    """The largest of all elements and pixels, `(n, channels)`: invariant."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3, 4))
+        return x.amax(dim=(2, 3, 4))
 
 
 class _GroupNetwork(EncoderHead):
     """A network that says how its layers change."""
 
+    def __init__(self, encoder: nn.Module, head: nn.Module, group: str) -> None:
+        super().__init__(encoder, head)
+        self.group = group
+
     def layer_representations(self) -> dict[str, str]:
-        """Regular representations on images up to the mean over the group; then invariants."""
+        """Regular representations on images up to the pooling over the group; then invariants."""
         assert isinstance(self.encoder, nn.Sequential)
         names = [name for name, _ in self.encoder.named_children()]
-        found = {f"encoder.{name}": "regular_image" for name in names[:-1]}
+        found = {f"encoder.{name}": f"regular_image:{self.group}" for name in names[:-1]}
         return (
             found
             | {f"encoder.{names[-1]}": "invariant", "encoder": "invariant"}
@@ -170,10 +174,10 @@ def image_group_cnn(
     """A convolutional network whose codes and outputs are invariant to quarter turns, by design.
 
     Blocks of a 3x3 group convolution with zero padding (the first one lifts), the activation, and
-    2x2 max pooling, then a group convolution over the whole image, the activation, and the mean
+    2x2 max pooling, then a group convolution over the whole image, the activation, and the largest
     over the group: the codes, `(batch, features)`. Layers are `encoder.conv1`,
     `encoder.activation1`, `encoder.pool1`, ..., `encoder.whole`, `encoder.activation`,
-    `encoder.mean`, `head`; all but the last two carry the regular representation on images.
+    `encoder.pool`, `head`; all but the last two carry the regular representation on images.
 
     Parameters
     ----------
@@ -228,5 +232,5 @@ def image_group_cnn(
         inputs, side = outputs, side // 2
     layers["whole"] = GroupConvolution(acting, inputs, features, side)
     layers["activation"] = make_activation(activation)
-    layers["mean"] = _GroupMean()
-    return _GroupNetwork(nn.Sequential(layers), nn.Linear(features, classes))
+    layers["pool"] = _GroupPooling()
+    return _GroupNetwork(nn.Sequential(layers), nn.Linear(features, classes), group)

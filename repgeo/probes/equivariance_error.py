@@ -100,6 +100,9 @@ class EquivarianceError(Probe):
         How many test samples are moved, at most.
     layers
         Further layers for `error` and `worst`; "*" for all named ones.
+    reps
+        How the group acts on layers of models that do not say it, by name: `{ pool1 = "image" }`
+        for the feature maps of a convolutional network.
     curve
         Distances from the identity for `error`: degrees for SO2, SO3 and O3 (`at.angle`), else in
         the coordinates of the Lie algebra (`at.distance`).
@@ -218,6 +221,7 @@ class EquivarianceError(Probe):
     n_elements: int = Field(default=32, ge=1)
     samples: int = Field(default=256, ge=2)
     layers: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    reps: dict[str, str] = Field(default={})
     curve: Annotated[tuple[Distance, ...], Field(strict=False)] = ()
     exactness: bool = True
 

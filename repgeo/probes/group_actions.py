@@ -153,12 +153,17 @@ def layer_representations_of(subject: Subject) -> dict[str, Given]:
 
 
 def written_representation_of(
-    subject: Subject, name: str, data: Dataset, given: Given | None = None
+    subject: Subject,
+    name: str,
+    data: Dataset,
+    given: Given | None = None,
+    *,
+    otherwise: Given = "invariant",
 ) -> Given:
-    """How a layer changes, as written: as given, as the model says, "invariant" otherwise.
+    """How a layer changes, as written: as given, as the model says, or else `otherwise`.
 
     A layer is found by its module path or any of its names; for the whole network, "output", the
-    data's `meta["rep_out"]` comes before "invariant".
+    data's `meta["rep_out"]`, or "invariant", comes instead of `otherwise`.
 
     Raises
     ------
@@ -188,7 +193,7 @@ def written_representation_of(
     path = resolve_layer(module, layers, name)
     if not path:
         return output_representation_of(data, told.get(path))
-    return told.get(path, "invariant")
+    return told.get(path, otherwise)
 
 
 def _matrix_size(group: Group) -> int:

@@ -120,7 +120,14 @@ class GroupMeasurement:
             own = self.probe.rep if name == self.subject.layer else None
             if name == OUTPUT and self.probe.rep_out is not None:
                 own = self.probe.rep_out
-            found |= self._read(name, written_representation_of(self.subject, name, self.data, own))
+            written = written_representation_of(
+                self.subject,
+                name,
+                self.data,
+                own,
+                otherwise=self.probe.reps.get(name, "invariant"),
+            )
+            found |= self._read(name, written)
         return found
 
     def _more_layers(self) -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from repgeo.datasets.turned_mnist import turned_mnist
 from repgeo.equivariance import equivariance_error, exactness
-from repgeo.errors import ConfigurationError
+from repgeo.errors import ConfigurationError, DatasetError
 from repgeo.groups import (
     Cyclic,
     Dihedral,
@@ -128,3 +128,8 @@ def test_digits_tell_the_group_that_turns_them() -> None:
     assert data.meta["group"] == "SO2"
     assert data.meta["action"] == "image"
     assert data.test.x.shape == (10, 1, 28, 28)  # type: ignore[union-attr]
+    small = turned_mnist(seed=0, train_size=20, test_size=10, side=16)
+    assert small.test.x.shape == (10, 1, 16, 16)  # type: ignore[union-attr]
+    assert float(small.test.x.sum()) == pytest.approx(float(data.test.x.sum()) / 4, rel=1e-5)  # type: ignore[union-attr]
+    with pytest.raises(DatasetError, match="28 or 16 pixels, got 14"):
+        turned_mnist(seed=0, side=14)  # type: ignore[arg-type]

@@ -167,6 +167,18 @@ def test_all_named_layers_in_one_table() -> None:
     assert set(frame[frame["metric"] == "collapsed"]["layer"]) == {"encoder", "output"}
 
 
+def test_layers_of_models_that_say_nothing_are_told_by_name() -> None:
+    named = {"squares": "squares"}
+    meta = {"group": "SO3", "action": "points"}
+    probe = EquivarianceError(layers=("*",), exactness=False, reps={"encoder": "points"})
+    silent = Distances({"outputs": "invariant"})
+    frame = measured(probe, silent, points(), layers=named, **meta)
+    assert value(frame, "error", "encoder") < 1e-6
+    # What the model says itself comes first.
+    told = measured(probe, Distances({"encoder": "invariant"}), points(), layers=named, **meta)
+    assert value(told, "error", "encoder") > 0.1
+
+
 def test_layers_that_do_not_exist_are_refused() -> None:
     with pytest.raises(LayerError, match="layer_representations names a layer"):
         measured(

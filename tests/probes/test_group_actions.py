@@ -153,6 +153,17 @@ def test_regular_images_compose(group: Cyclic | Dihedral) -> None:
         assert torch.equal(twice, once[group.compose(listed, h)])
 
 
+def test_regular_images_of_a_subgroup_are_those_of_its_elements() -> None:
+    x = torch.randn(2, 3, 8, 4, 4, generator=torch.Generator().manual_seed(2))
+    whole = RegularImages(Dihedral(4))(torch.arange(4), x)
+    part = representation_of("regular_image:D4", Cyclic(4))(torch.arange(4), x)
+    assert isinstance(whole, Tensor)
+    assert isinstance(part, Tensor)
+    assert torch.equal(whole, part)
+    with pytest.raises(InputError, match="Element 0 of D4, 4, is not in C4, whose elements"):
+        representation_of("regular_image:C4", Dihedral(4))(torch.tensor([4]), x[:, :, :4])
+
+
 def test_regular_images_refuse_other_shapes() -> None:
     with pytest.raises(InputError, match=r"\(n, channels, 4, height, width\)"):
         RegularImages(Cyclic(4))(torch.tensor([0]), torch.zeros(1, 2, 3, 5, 5))
