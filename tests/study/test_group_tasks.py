@@ -66,7 +66,7 @@ def test_a_task_of_groups_at_a_size_of_seconds(name, tmp_path):
         pytest.skip("REPGEO_DATA, which holds the published weights, is not set")
     if name.startswith("bispectral"):
         # A group of 256 elements takes its time: one network, two probes.
-        table["models"], table["probes"] = table["models"][:1], table["probes"][1:3]
+        table |= {"models": table["models"][:1], "probes": table["probes"][2:], "expected": []}
     frame = repgeo.run(table, out=tmp_path)
     assert set(frame["status"]) == {"ok"}, frame["error"].unique()
     assert set(frame["probe"]) == {probe["name"] for probe in table["probes"]}
