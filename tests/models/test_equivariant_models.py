@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -364,3 +366,14 @@ def test_models_are_checked():
         gate("2x1o")
     with pytest.raises(ConfigurationError, match="places for 4 atoms, the molecules 3"):
         molecule_mlp(atoms=4)(molecules_of(3))
+
+
+def test_e3nn_is_imported_when_a_network_is_built():
+    code = (
+        "import sys; import repgeo.models.tetris_networks, repgeo.models.molecule_networks, "
+        "repgeo.models.point_networks, repgeo.models.voxel_networks; "
+        "assert 'e3nn' not in sys.modules; "
+        "repgeo.models.molecule_networks.molecule_mlp(atoms=2); assert 'e3nn' not in sys.modules; "
+        "repgeo.models.equivariant_layers.irreps_module(); assert 'e3nn' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
