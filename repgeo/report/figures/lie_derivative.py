@@ -24,7 +24,7 @@ _FLOOR: Final = 1e-12  # of what is drawn; below it errors are rounding
 _DEEP: Final = 4  # so many layers make a profile
 _ROWS: Final = {
     "relative_error": "relative error of the codes\n(1: as fast as the data)",
-    "contribution": "added to the outputs' error\nby the layers up to here",
+    "contribution": "added to the outputs' error\nby this layer",
 }
 
 
