@@ -46,7 +46,8 @@ class DisentanglementOfFactors(Probe):
     - `d_lsbd`: mean over factors of the variance of exp(-i w a) c for the best frequency w, c the
       factor's part of the codes on its first two whitened principal components; of each factor,
       `factor_d_lsbd` (`at.factor`, from 1). 0: each factor turns a plane of its own, and nothing
-      else does; codes without structure approach 1, chance.
+      else does; codes without structure approach 1, chance. Directions beyond the two are not
+      seen: the pixels of a shifted bump score 0 too.
     - `frequency` (`at.factor`): that w, up to sign and modulo the number of angles.
     - `plane_entanglement` (`at.factor`): of the rotation nearest to one step of the factor, the sum
       of the squares of its angles in all planes of coordinates but the largest; 0 where the factor
