@@ -179,7 +179,7 @@ def _draw_outputs(rows: pd.DataFrame, axes: Axes) -> None:
         panel.set_title(generator.replace("_", " "), loc="left")
         panel.set_xlabel("relative error of the outputs (1: as fast as the data)")
         if len(known):
-            panel.legend(frameon=False, loc="lower right")
+            panel.legend(frameon=False, loc="upper center")
 
 
 def _log_axis(panel: Axes, which: str) -> None:
