@@ -75,7 +75,7 @@ class LiftingConvolution(nn.Module):
         filters = filters.transpose(1, 2).reshape(-1, inputs, kernel, kernel)
         bias = self.bias.repeat_interleave(len(self.places))
         y = nn.functional.conv2d(x, filters, bias, padding=self.padding)
-        return y.unflatten(1, (outputs, -1))
+        return y.reshape(len(y), outputs, -1, *y.shape[2:])
 
 
 class GroupConvolution(nn.Module):
@@ -109,7 +109,9 @@ class GroupConvolution(nn.Module):
         order = len(group.elements())
         like = nn.Conv2d(inputs * order, outputs, kernel)
         assert like.bias is not None
-        self.weight = nn.Parameter(like.weight.detach().unflatten(1, (inputs, order)))
+        self.weight = nn.Parameter(
+            like.weight.detach().reshape(outputs, inputs, order, kernel, kernel)
+        )
         self.bias = like.bias
         self.padding = padding
         size = order * kernel**2
@@ -125,15 +127,15 @@ class GroupConvolution(nn.Module):
         filters = filters.transpose(1, 2).reshape(outputs * order, inputs * order, kernel, kernel)
         bias = self.bias.repeat_interleave(order)
         y = nn.functional.conv2d(x.flatten(1, 2), filters, bias, padding=self.padding)
-        return y.unflatten(1, (outputs, order))
+        return y.reshape(len(y), outputs, order, *y.shape[2:])
 
 
 class _PixelPooling(nn.Module):
     """The largest of 2 x 2 pixels, for each channel and element; the side must be even."""
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled: Tensor = nn.functional.max_pool2d(x.flatten(1, 2), 2)
-        return pooled.unflatten(1, x.shape[1:3])
+        pooled = nn.functional.max_pool2d(x.flatten(1, 2), 2)
+        return pooled.reshape(*x.shape[:3], *pooled.shape[2:])
 
 
 class _GroupPooling(nn.Module):

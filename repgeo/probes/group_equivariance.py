@@ -117,7 +117,7 @@ class GroupMeasurement:
         names = [self.subject.layer, *self._more_layers(), OUTPUT]
         found: dict[str, Representation] = {}
         for name in dict.fromkeys(names):
-            own = self.probe.rep if name == self.subject.layer else None
+            own: Given | None = self.probe.rep if name == self.subject.layer else None
             if name == OUTPUT and self.probe.rep_out is not None:
                 own = self.probe.rep_out
             written = written_representation_of(

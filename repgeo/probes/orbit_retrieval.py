@@ -248,9 +248,9 @@ class OrbitRetrieval(Probe):
         split = Split(x)
         data = Dataset("", split, split)
         for time in self.rollouts:
-            at = {"by": "representation", "rollout": time}
+            at: dict[str, Scalar] = {"by": "representation", "rollout": time}
             yield Case(_Scaled(), data, {"hit_rate": 1.0, "reciprocal_rank": 1.0}, 0.0, at)
-            fitted = {"by": "fitted", "rollout": time}
+            fitted: dict[str, Scalar] = {"by": "fitted", "rollout": time}
             yield Case(_Scaled(), data, {"hit_rate": 1.0, "reciprocal_rank": 1.0}, 0.0, fitted)
             chance = {"hit_rate": 0.25, "reciprocal_rank": harmonic(4) / 4}
             yield Case(_Upwards(), data, chance, 1e-12, fitted)
@@ -262,10 +262,11 @@ class _Scaled(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = nn.Identity()
+        self.encoder: nn.Module = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return 2 * self.encoder(2 * x)
+        codes: Tensor = self.encoder(2 * x)
+        return codes
 
 
 class _Upwards(_Scaled):

@@ -100,7 +100,8 @@ def line_style(place: int) -> dict[str, Any]:
 
 
 def _bands(frame: pd.DataFrame) -> list[_Band]:
-    told = frame.assign(coordinates=[json.loads(text) if text else {} for text in frame["at"]])
+    coordinates: list[Any] = [json.loads(str(text)) if text else {} for text in frame["at"]]
+    told = frame.assign(coordinates=coordinates)
     models = list(told["model"].unique())
     dots: list[Callable[..., None]] = []
     curves: list[Callable[..., None]] = []
@@ -194,7 +195,7 @@ def _draw_dots(
     axes.set_xlabel("error, relative")
     axes.set_title(title)
     if last:
-        _explain(axes, [layer for layer, _ in shown])
+        _explain(axes, [str(layer) for layer, _ in shown])
 
 
 def _mark_chance(axes: Axes, chance: pd.Series, height: float, colour: str) -> None:
