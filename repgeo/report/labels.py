@@ -24,14 +24,16 @@ Block = tuple[str, tuple[int, ...]]
 def blocks(table: Aggregate) -> list[Block]:
     """The columns by task, dataset and probe: (title, indices of columns).
 
-    A table whose rows are the metrics is one block without a title.
+    Titles name the probe, what differs, and what the table was asked to have in its columns. A
+    table whose rows are the metrics is one block without a title.
     """
     if table.metrics_in == "rows":
         return [("", tuple(range(len(table.columns))))]
     told = [
         name
         for name in _OF_BLOCK
-        if name == "probe" or len({head.get(name) for head in table.columns}) > 1
+        if name in ("probe", *table.column_names)
+        or len({head.get(name) for head in table.columns}) > 1
     ]
     found: dict[str, list[int]] = {}
     for index, head in enumerate(table.columns):

@@ -42,16 +42,18 @@ def overviews(frame: pd.DataFrame) -> list[Aggregate]:
     parts = [part for _, part in frame.groupby(["dataset", "probe"], sort=False)]
     if not is_too_wide(frame) and not any(map(_has_many_places, parts)):
         return [aggregate(frame)]
+    # What tells the parts from one another stands above each.
+    columns = (*(name for name in ("task", "dataset") if frame[name].nunique() > 1), "metric")
     found = []
     for part in parts:
         if not is_too_wide(part) and not _has_many_places(part):
-            found.append(aggregate(part))
+            found.append(aggregate(part, columns=columns))
             continue
         for rows in (part, part[part["at"].fillna("") == ""]):
             varied = [name for name in _LAYERS if rows[name].nunique() > 1]
             places = ("model", *varied, *_PLACES[1:])
             if 0 < len(rows[list(places)].drop_duplicates()) <= MOST_COLUMNS:
-                found.append(aggregate(rows, rows=places))
+                found.append(aggregate(rows, rows=places, columns=columns))
                 break
     return found
 

@@ -380,3 +380,15 @@ def test_overviews_leave_curves_out_where_there_are_too_many_places():
     long = to_frame(plain + walked("ab", ["x"], range(1, 202)))
     (table,) = overviews(long)
     assert [head.get("model") for head in table.rows] == ["a", "b"]
+
+
+def test_overviews_of_several_datasets_say_which_each_is_of():
+    walks = walked("ab", ["x", "y"], range(1, 8))
+    several = [
+        row | {"dataset": f"{name}", "cell": name} for name in ("one", "two") for row in walks
+    ]
+    tables = overviews(to_frame(several))
+    assert [render(table, "md").splitlines()[0] for table in tables] == [
+        "**one · walk**",
+        "**two · walk**",
+    ]
