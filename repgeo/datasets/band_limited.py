@@ -71,7 +71,8 @@ def band_limited(
         "period": length,
         "truth": {"low": low, "high": high},
     }
-    return Dataset("band_limited", *splits, meta)
+    train, test = splits
+    return Dataset("band_limited", train, test, meta)
 
 
 def _signals(size: int, length: int, band: range, generator: torch.Generator) -> Tensor:

@@ -27,7 +27,8 @@ class _Band(nn.Module):
         spectrum = torch.fft.rfft(x)
         k = torch.arange(spectrum.shape[-1], device=x.device)
         kept = (k >= self.low) & (k <= self.high)
-        return torch.fft.irfft(spectrum * kept, n=x.shape[-1])
+        filtered: Tensor = torch.fft.irfft(spectrum * kept, n=x.shape[-1])
+        return filtered
 
 
 class _Pointwise(nn.Module):
@@ -46,7 +47,8 @@ class _IdealPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         quarter = -(-x.shape[-1] // 4)
-        return _Band(0, quarter - 1)(x)[..., ::2]
+        below: Tensor = _Band(0, quarter - 1)(x)
+        return below[..., ::2]
 
 
 class _IdealSquare(nn.Module):
@@ -57,7 +59,8 @@ class _IdealSquare(nn.Module):
         fine = torch.fft.irfft(2 * torch.fft.rfft(x), n=2 * n)
         spectrum = torch.fft.rfft(fine.square())[..., : n // 2 + 1] / 2
         below = torch.arange(n // 2 + 1, device=x.device) < n / 2
-        return torch.fft.irfft(spectrum * below, n=n)
+        square: Tensor = torch.fft.irfft(spectrum * below, n=n)
+        return square
 
 
 def _convolution() -> nn.Module:

@@ -14,11 +14,11 @@ from torch import Tensor
 from repgeo.datasets.dataset import Dataset, Split
 from repgeo.datasets.samples import Samples, count, map_samples, take
 from repgeo.equivariance.lie_derivatives import Cut, CutDerivative, lie_derivative_cuts
-from repgeo.errors import InputError
+from repgeo.errors import InputError, LayerError
 from repgeo.groups.acting import Group
 from repgeo.groups.continuous import SE2, SE3, SO2, SO3, Translations
 from repgeo.groups.image_rotations import ImageShifts
-from repgeo.groups.representations import Representation, Trivial
+from repgeo.groups.representations import Representation, Trivial, one_tensor
 from repgeo.models.cutting import OUTPUT, resolve_layer, run_to
 from repgeo.probes.context import Context
 from repgeo.probes.group_actions import (
@@ -63,7 +63,8 @@ class LieDerivative(Probe):
       nothing to do with the expected ones, mean of |Df dρ_in(X) x|^2 + |dρ_out(X) f(x)|^2.
     - `contribution`: what the network between the named layer before (or the input) and this one
       adds to L_X of the outputs, by the chain rule; its mean square as `relative_error` of the
-      outputs. Contributions add up as vectors, not as squares: some cancel.
+      outputs. Contributions add up as vectors, not as squares: some cancel. Layers that do not cut
+      the network, past which connections go, have none.
     - `input_change` (layer "input"): mean of |dρ_in(X) x|^2 / V_x, the rate that relative errors
       are in units of; a property of the data and of the action.
 
@@ -89,8 +90,7 @@ class LieDerivative(Probe):
     samples
         How many test samples; the same for every model.
     contributions
-        Whether to compute them: each layer must cut the network, so that the outputs depend on it
-        alone.
+        Whether to compute them.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class LieDerivative(Probe):
         If no group is known or it is discrete, or there are fewer than two samples; if layers are
         "*" for `layer` (say it in `layers`).
     LayerError
-        If contributions are asked of a layer that does not cut the network.
+        If the model has no such layer, or its output is not one tensor.
 
     References
     ----------
@@ -226,7 +226,8 @@ class LieDerivative(Probe):
         def head(z: Tensor) -> Tensor:
             return z if name == OUTPUT else at.head(z.flatten(1))
 
-        return Cut(name, encode, rep, head if self.contributions else None)
+        wanted = self.contributions and (name == OUTPUT or _cuts(at, x))
+        return Cut(name, encode, rep, head if wanted else None)
 
     def invariances(self, metric: str) -> frozenset[str]:
         """Codes may be turned and scaled where the group does not act on them."""
@@ -379,12 +380,14 @@ def _over(squares: Tensor, spread: _Spread, rate: float, where: str) -> Tensor:
 def _input_change(action: Representation, direction: Tensor, x: Samples) -> Tensor:
     """|dρ(X) x|^2 over the variance of the data, `(n,)`; of the fields that move."""
     change = action.derivative(direction, x)
-    pairs = [(x, change)] if isinstance(x, Tensor) else [(x[k], change[k]) for k in x]  # type: ignore[index]
-    moving = [(each, d) for each, d in pairs if bool(d.count_nonzero())]
+    if isinstance(x, Tensor):
+        pairs = [(x, one_tensor(change, "An action on one tensor"))]
+    else:
+        assert not isinstance(change, Tensor)
+        pairs = [(x[name], change[name]) for name in x]
+    moving = [(each, moved) for each, moved in pairs if bool(moved.count_nonzero())]
     squares, variance = torch.zeros(count(x), dtype=torch.float64), 0.0
     for each, moved in moving:
-        assert isinstance(each, Tensor)
-        assert isinstance(moved, Tensor)
         spread = _Spread()
         spread.add(each.reshape(len(each), -1).double())
         squares, variance = squares + _squares(moved).cpu(), variance + spread.variance
@@ -408,6 +411,15 @@ def _some(split: Split, most: int, context: Context) -> Split:
     most = min(most, len(torch.unique(split.ids)))
     index = choose_anchors(split.ids, count=most, generator=context.shared("points"))
     return split.take(index.to(split.ids.device))
+
+
+def _cuts(subject: Subject, x: Samples) -> bool:
+    """Whether the outputs depend on the layer alone."""
+    try:
+        subject.head(subject.feature_map(take(x, slice(0, 1))))  # type: ignore[arg-type]
+    except LayerError:
+        return False
+    return True
 
 
 def _as_they_run(subject: Subject, paths: list[str], x: Samples) -> list[str]:

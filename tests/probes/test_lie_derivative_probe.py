@@ -81,8 +81,8 @@ def images(n: int = 6) -> Dataset:
     return Dataset("images", split, split, {"group": "T2", "action": "image"})
 
 
-def measured(net: nn.Module, data: Dataset, layers: dict[str, str] | None = None, **fields):
-    subject = Subject(load_model(net, "net", layers), "encoder", samples=data.test.x)
+def measured(net: nn.Module, data: Dataset, named: dict[str, str] | None = None, **fields):
+    subject = Subject(load_model(net, "net", named), "encoder", samples=data.test.x)
     found = {}
     for reading in LieDerivative(**fields).measure(subject, data, Context("", 0)):
         assert reading.samples is not None
@@ -296,10 +296,13 @@ def test_a_layer_that_does_not_cut_the_network_contributes_nothing_that_is_known
             return outputs
 
     data = images()
-    with pytest.raises(LayerError, match="does not cut the network"):
-        measured(Skipped(), data)
-    found = measured(Skipped(), data, contributions=False)
-    assert value(found, "local_error", "output", "shift_right") > 0
+    found = measured(Skipped(), data)
+    assert value(found, "local_error", "encoder", "shift_right") > 0
+    assert ("contribution", "encoder", "shift_right") not in found
+    whole = value(found, "relative_error", "output", "shift_right")
+    assert value(found, "contribution", "output", "shift_right") == pytest.approx(whole)
+    with pytest.raises(LayerError, match="has no layer 'encodr'"):
+        measured(Skipped(), data, layers=("encodr",))
 
 
 def test_names_of_generators() -> None:

@@ -33,7 +33,7 @@ def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
     rows = _chosen(frame)
     panels = rows["generator"].nunique()
     if _is_profile(rows):
-        layers = max(map(len, _layers(rows).values()))
+        layers = len(_in_order(rows))
         metrics = rows["metric"].nunique()
         return min(13.0, 1.2 + panels * (1.1 + 0.27 * layers) + 1.6), 1.3 + 2.3 * metrics
     longest = rows["model"].str.len().max()
@@ -87,6 +87,14 @@ def _layers(rows: pd.DataFrame) -> dict[str, list[str]]:
     }
 
 
+def _in_order(rows: pd.DataFrame) -> list[str]:
+    """Layers of all models, those of the deepest first, codes and outputs last."""
+    deepest = sorted(_layers(rows).values(), key=len, reverse=True)
+    names = dict.fromkeys(name for layers in deepest for name in layers)
+    last = [name for name in ("encoder", "output") if name in names]
+    return [*(name for name in names if name not in last), *last]
+
+
 def _is_profile(rows: pd.DataFrame) -> bool:
     return any(len(layers) >= _DEEP for layers in _layers(rows).values())
 
@@ -96,7 +104,7 @@ def _draw_profiles(rows: pd.DataFrame, axes: Axes) -> None:
     axes.remove()
     deep = [model for model, layers in _layers(rows).items() if len(layers) >= _DEEP]
     rows = rows.loc[rows["model"].isin(deep)]
-    colours = _colours(deep)
+    names, colours = _in_order(rows), _colours(deep)
     generators = list(dict.fromkeys(rows["generator"]))
     metrics = [metric for metric in _ROWS if (rows["metric"] == metric).any()]
     grid = place.subgridspec(len(metrics), len(generators))
@@ -106,7 +114,7 @@ def _draw_profiles(rows: pd.DataFrame, axes: Axes) -> None:
             panel = figure.add_subplot(grid[line, column], sharey=shared.get(line))
             shared.setdefault(line, panel)
             own = rows.loc[(rows["metric"] == metric) & (rows["generator"] == generator)]
-            _draw_profile(own, colours, panel)
+            _draw_profile(own, names, colours, panel)
             if line == 0:
                 panel.set_title(generator.replace("_", " "), loc="left")
             if line < len(metrics) - 1:
@@ -131,14 +139,14 @@ def _colours(models: list[str]) -> dict[str, str]:
     return colours
 
 
-def _draw_profile(rows: pd.DataFrame, colours: dict[str, str], panel: Axes) -> None:
-    names: list[str] = []
+def _draw_profile(
+    rows: pd.DataFrame, names: list[str], colours: dict[str, str], panel: Axes
+) -> None:
     for model, own in rows.groupby("model", sort=False):
-        names = max(names, list(dict.fromkeys(own["layer"])), key=len)
         table = own.pivot_table(index="layer", columns="seed", values="value", sort=False)
         values = np.maximum(table.to_numpy(), _FLOOR)  # (layers, seeds)
         style = "--" if is_twin(str(model)) else "-"
-        x = np.arange(len(table))
+        x = [names.index(str(layer)) for layer in table.index]
         colour = colours[str(model)]
         panel.plot(
             x, np.exp(np.log(values).mean(axis=1)), style, color=colour, linewidth=1.3, marker="o",
