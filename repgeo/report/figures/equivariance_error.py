@@ -276,21 +276,28 @@ def _draw_profile(
     errors: pd.DataFrame, models: Sequence[str], axes: Axes, *, first: bool, last: bool
 ) -> None:
     rows = _plain(errors)
-    names: list[str] = []
+    orders: dict[str, list[str]] = {}
+    for model in models:
+        order = list(rows.loc[rows["model"] == model, "layer"].unique())
+        if len(order) >= 3:
+            # The probe's own layer is told first; of a network it is the last before the outputs.
+            orders[model] = [*order[1:-1], order[0], order[-1]]
+    most = max(map(len, orders.values()), default=0)
     for place, model in enumerate(models):
-        found = rows[rows["model"] == model]
-        order = list(found["layer"].unique())
-        if len(order) < 3:
+        if model not in orders:
             continue
-        # The probe's own layer is told first; of a network it is the last before the outputs.
-        order = [*order[1:-1], order[0], order[-1]]
-        values = found.groupby("layer")["value"].agg(["mean", "min", "max"]).loc[order]
-        at = np.arange(len(order))
+        found = rows[rows["model"] == model]
+        values = found.groupby("layer")["value"].agg(["mean", "min", "max"]).loc[orders[model]]
+        at = np.arange(most - len(values), most)  # outputs stand below one another
         floor = float(values.loc[values["mean"] > 0, "mean"].min()) if len(values) else 1e-16
         mean = values["mean"].clip(lower=floor)
         width = 1.2 + 0.3 * (len(models) - 1 - place)
         axes.plot(at, mean, marker=".", linewidth=width, label=model, **line_style(place))
-        names = order if len(order) > len(names) else names
+    # Networks of different kinds have layers of different names at one depth.
+    names = [
+        " / ".join(dict.fromkeys(order[i] for order in orders.values() if i >= -len(order)))
+        for i in range(-most, 0)
+    ]
     axes.set_yscale("log")
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_ylabel("error, relative")
