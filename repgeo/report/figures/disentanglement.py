@@ -22,7 +22,7 @@ _MARKS: Final = ("o", "s", "^", "D", "v", "P", "X")
 def size(frame: pd.DataFrame, arrays: Arrays) -> tuple[float, float]:
     """Width and height of the figure in inches."""
     names = max((len(str(name)) for name in frame["model"].unique()), default=0)
-    panels = frame["params"].nunique()
+    panels = len(_panels(frame))
     return 3.2 * panels + 0.8 + 0.075 * names, max(3.0, 0.22 * frame["model"].nunique() + 0.8)
 
 
@@ -53,17 +53,24 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
         raise InputError("No row of 'disentanglement' is a margin: there is nothing to draw.")
     figure, place = place_of(axes)
     axes.remove()
-    listed = list(rows["params"].unique())
+    listed = _panels(rows)
     grid = place.subgridspec(1, len(listed))
-    for column, params in enumerate(listed):
+    for column, (params, layer) in enumerate(listed):
         cell = figure.add_subplot(grid[column])
-        _draw_panel(cell, rows[rows["params"] == params], list(rows["model"].unique()))
+        part = rows[(rows["params"] == params) & (rows["layer"] == layer)]
+        _draw_panel(cell, part, list(rows["model"].unique()))
         group = json.loads(params).get("group") if params else None
-        cell.set_title(f"orbits under {group}" if group else "grid of the data")
+        cell.set_title(f"{layer}: " + (f"orbits under {group}" if group else "grid of the data"))
         if column == 0:
             cell.set_ylabel("least distance of codes / typical one")
         if column == len(listed) - 1:
             cell.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _panels(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Parameters and layer of each panel."""
+    pairs = zip(rows["params"].astype(str), rows["layer"].astype(str), strict=True)
+    return list(dict.fromkeys(pairs))
 
 
 def _draw_panel(axes: Axes, part: pd.DataFrame, models: list[str]) -> None:

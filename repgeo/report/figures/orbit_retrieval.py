@@ -62,13 +62,14 @@ def draw(frame: pd.DataFrame, arrays: Arrays, axes: Axes) -> None:
     axes.remove()
     grid = place.subgridspec(1, len(panels))
     models = list(told["model"].unique())
-    several = told["params"].nunique() > 1
-    for column, (params, by) in enumerate(panels):
+    several = told[["params", "layer"]].drop_duplicates().shape[0] > 1
+    for column, (params, layer, by) in enumerate(panels):
         cell = figure.add_subplot(grid[column])
-        part = told[(told["params"] == params) & (told["by"] == by)]
-        _draw_panel(cell, part, models)
+        chosen = (told["params"] == params) & (told["layer"] == layer) & (told["by"] == by)
+        _draw_panel(cell, told[chosen], models)
         group = json.loads(params).get("group") if params else None
-        cell.set_title(_TITLES.get(by, by) + (f", {group}" if several and group else ""))
+        where = ", ".join([layer, *([str(group)] if group else [])])
+        cell.set_title(_TITLES.get(by, by) + (f"\n{where}" if several else ""))
         if column == 0:
             cell.set_ylabel("hit rate")
         if column == len(panels) - 1:
@@ -81,9 +82,10 @@ def _told(frame: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(by=[each["by"] for each in at], rollout=[each["rollout"] for each in at])
 
 
-def _panels(told: pd.DataFrame) -> list[tuple[str, str]]:
-    pairs = zip(told["params"].astype(str), told["by"].astype(str), strict=True)
-    return list(dict.fromkeys(pairs))
+def _panels(told: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Parameters, layer and prediction of each panel."""
+    columns = (told[name].astype(str) for name in ("params", "layer", "by"))
+    return list(dict.fromkeys(zip(*columns, strict=True)))
 
 
 def _draw_panel(axes: Axes, part: pd.DataFrame, models: list[str]) -> None:
