@@ -61,6 +61,7 @@ class LieDerivative(Probe):
       change as fast, for their spread, as the data do: of invariant layers the model "identity" has
       exactly 1. Chance, where the layer is to be equivariant: changes of the codes that have
       nothing to do with the expected ones, mean of |Df dρ_in(X) x|^2 + |dρ_out(X) f(x)|^2.
+    - `mean_error`: `relative_error`, the mean over the generators; at `layer` and "output" only.
     - `contribution`: what the network between the named layer before (or the input) and this one
       adds to L_X of the outputs, by the chain rule; its mean square as `relative_error` of the
       outputs. Contributions add up as vectors, not as squares: some cancel. Layers that do not cut
@@ -128,6 +129,12 @@ class LieDerivative(Probe):
             invariant_to=_SAMPLES | _RIGID | {"codes:scaling"},
             summary="squared Lie derivative over the spread of the codes, in units of the data's",
         ),
+        "mean_error": Metric(
+            direction="lower",
+            range=(0.0, math.inf),
+            invariant_to=_SAMPLES | _RIGID | {"codes:scaling"},
+            summary="relative error, mean over the generators",
+        ),
         "contribution": Metric(
             direction="lower",
             range=(0.0, math.inf),
@@ -169,6 +176,7 @@ class LieDerivative(Probe):
             self._cut(subject, name, rep, x)
             for name, rep in self._representations(subject, data, group, x).items()
         ]
+        together: dict[str | None, list[Tensor]] = {subject.layer: [], OUTPUT: []}
         names = generator_names(group, action)
         basis = torch.eye(group.dimension, dtype=torch.float64)
         for name, direction in context.track(zip(names, basis, strict=True), len(names)):
@@ -184,7 +192,13 @@ class LieDerivative(Probe):
             for start in range(0, len(chosen), _CHUNK):
                 part = take(x, slice(start, start + _CHUNK))
                 found.add(lie_derivative_cuts(cuts, part, direction, rep_in=action, group=group))
-            yield from found.readings(float(moved.mean()), name, chosen.ids)
+            for reading in found.readings(float(moved.mean()), name, chosen.ids):
+                if reading.metric == "relative_error" and reading.layer in together:
+                    together[reading.layer].append(torch.as_tensor(reading.samples))
+                yield reading
+        for layer, errors in together.items():
+            mean = torch.stack(errors).mean(dim=0)
+            yield Reading("mean_error", samples=mean, ids=chosen.ids, layer=layer)
 
     def _representations(
         self, subject: Subject, data: Dataset, group: Group, x: Samples

@@ -113,6 +113,7 @@ def wave_cases(*, alone: bool, invariant: bool) -> Iterator[Case]:
         if invariant:
             found = {"local_error": rate * gain**2 / 2, "relative_error": 1.0, "contribution": 1.0}
             yield Case(PlantedPart(_filtered, "shift"), data, found, 1e-12, at)
+            yield Case(PlantedPart(_filtered, "shift"), data, {"mean_error": 1.0}, 1e-12)
             continue
         exact = {"local_error": 0.0, "relative_error": 0.0, "contribution": 0.0}
         alias = {"local_error": math.pi**2 / 2, "input_change": rate}

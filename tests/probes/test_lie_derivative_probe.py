@@ -86,7 +86,7 @@ def measured(net: nn.Module, data: Dataset, named: dict[str, str] | None = None,
     found = {}
     for reading in LieDerivative(**fields).measure(subject, data, Context("", 0)):
         assert reading.samples is not None
-        key = (reading.metric, reading.layer, reading.at["generator"])
+        key = (reading.metric, reading.layer, reading.at.get("generator", "all"))
         assert key not in found
         found[key] = reading
     return found
@@ -124,6 +124,10 @@ def test_errors_agree_with_the_maths_at_each_layer() -> None:
             assert torch.allclose(found["relative_error", layer, name].samples, relative)
             assert (found["relative_error", layer, name].chance is None) == (rep is None)
         assert found["local_error", "output", name].ids.tolist() == list(range(10, 16))
+    for layer in ("encoder", "output"):
+        both = [found["relative_error", layer, f"shift_{way}"].samples for way in ("down", "right")]
+        assert torch.allclose(found["mean_error", layer, "all"].samples, sum(both) / 2)
+    assert ("mean_error", "half", "all") not in found
 
 
 def test_contributions_are_those_of_the_chain_rule() -> None:
