@@ -173,7 +173,15 @@ def _draw_dots(
             axes.plot([low, high], [place + lift] * 2, color=colour, linewidth=0.8)
             _mark_chance(axes, rows.loc[rows["model"] == model, "chance"], place + lift, colour)
             if values.max() == 0:
-                axes.text(floor * 2, place + lift, "0", va="center", fontsize=6, color=colour)
+                axes.annotate(
+                    "0",
+                    (floor, place + lift),
+                    xytext=(6, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=6,
+                    color=colour,
+                )
             axes.plot(
                 [max(float(values.mean()), floor)],
                 [place + lift],
