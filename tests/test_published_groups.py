@@ -93,6 +93,26 @@ def test_the_published_regulariser_ends_elsewhere():
         assert found["value"].max() < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("group", "model", "exact", "good"),
+    [
+        ("C6", PUBLISHED, 15, 3),
+        ("C6", PLANCHEREL, 15, 3),
+        ("S3", PUBLISHED, 11, 0),
+        ("S3", PLANCHEREL, 5, 2),
+        ("D4", PUBLISHED, 9, 0),
+        ("D4", PLANCHEREL, 5, 0),
+    ],
+)
+def test_the_published_recipe(group, model, exact, good):
+    asked = {"group": group, "model": model, "params": '"distance":"published"'}
+    found = rows("harmonics_published", "exact_starts", **asked)
+    assert found["n"].tolist() == [5, 5, 5]
+    assert round(float((found["value"] * found["n"]).sum())) == exact
+    errors = rows("harmonics_published", "homomorphism_error", **asked)["value"]
+    assert int((errors < 0.05).sum()) == good
+
+
 def test_controls_of_groups():
     for group in (*ABELIAN, *OTHERS, "S4"):
         untrained = rows("harmonics_groups", "exact_starts", group=group, model="untrained")
