@@ -42,6 +42,8 @@ def small(name: str) -> dict[str, Any]:
             model["train"].pop("epochs", None)
             model["train"] |= {"steps": 3, "batch_size": 8}
     for probe in table["probes"]:
+        if probe["name"] == "orbit_retrieval":
+            probe |= {"candidates": 6, "samples": 12}
         if probe["name"] == "equivariance_error":
             probe |= {"n_elements": 6, "samples": 8}
             if "curve" in probe:
