@@ -153,6 +153,11 @@ _MODELS: Final[dict[str, _Entry]] = {
         "The shape of four points by signed volume and distances",
         ("baseline", "equivariance"),
     ),
+    "sorted_radii": (
+        "repgeo.models.point_networks:sorted_radii",
+        "Distances of points from their mean, sorted, and a linear head",
+        ("baseline", "equivariance"),
+    ),
     "point_mlp": (
         "repgeo.models.point_networks:point_mlp",
         "Multi-layer perceptron on the coordinates of points",

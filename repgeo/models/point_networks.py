@@ -1,4 +1,4 @@
-"""Networks on point clouds that know nothing of rotations, and one of irreps."""
+"""Networks on point clouds: on coordinates, of irreps, and on distances by a formula."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from repgeo.models.activations import make_activation
 from repgeo.models.encoder_head import EncoderHead, require_positive
 from repgeo.models.equivariant_layers import gate, harmonics, irreps_module, radial_basis
 
-__all__ = ["density_network", "point_mlp", "point_net"]
+__all__ = ["density_network", "point_mlp", "point_net", "sorted_radii"]
 
 
 class _Centre(nn.Module):
@@ -248,3 +248,40 @@ def density_network(
     )
     encoder = _DensityEncoder(degree, shells, cutoff, hidden, features)
     return _DensityNetwork(encoder, nn.Linear(features, classes))
+
+
+class _SortedRadii(nn.Module):
+    """Distances of the points from their mean, in order of size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        radii: Tensor = (x - x.mean(dim=1, keepdim=True)).norm(dim=-1)
+        return radii.sort(dim=1).values
+
+
+def sorted_radii(input_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """A linear classifier of the sorted distances of points from their mean.
+
+    Rotations, reflections, translations and permutations keep the codes, `(batch, points)`, by
+    formula, and so do many maps that bend the cloud. Only the linear head is trained: the oracle of
+    a table.
+
+    Parameters
+    ----------
+    input_shape
+        (points, 3).
+    classes
+        The number of outputs.
+
+    Raises
+    ------
+    ConfigurationError
+        If the inputs are no points of space.
+
+    Examples
+    --------
+    >>> net, x = sorted_radii((2, 3), 5), torch.tensor([[[1.0, 2, 2], [-1, -2, -2]]])
+    >>> net.encoder(x)
+    tensor([[3., 3.]])
+    """
+    points, _ = _require_points("sorted_radii", input_shape)
+    return EncoderHead(_SortedRadii(), nn.Linear(points, classes))

@@ -36,7 +36,7 @@ from repgeo.models.molecule_networks import (
     molecule_point_net,
     molecule_potential,
 )
-from repgeo.models.point_networks import density_network, point_mlp, point_net
+from repgeo.models.point_networks import density_network, point_mlp, point_net, sorted_radii
 from repgeo.models.tetris_networks import tetris_formula, tetris_network
 from repgeo.models.voxel_networks import radial_histogram, voxel_cnn
 
@@ -83,6 +83,7 @@ EXACT = {
     "tetris_network": (tetris_network, SMALL, SE3(), "points", clouds),
     "tetris_formula": (tetris_formula, {}, SE3(), "points", clouds),
     "density_network": (density_network, {"hidden": "4x0e+2x1o+2x2e"}, SE3(), "points", clouds),
+    "sorted_radii": (sorted_radii, {"input_shape": (4, 3)}, SE3(), "points", clouds),
     "voxel_cnn, averaged": (
         voxel_cnn,
         {"input_shape": (1, 8, 8, 8), "channels": [2, 4], "average": True},

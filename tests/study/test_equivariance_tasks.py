@@ -1,4 +1,4 @@
-"""The tasks on tetris, molecules and voxels, at a size of seconds."""
+"""The tasks on tetris, point clouds, molecules and voxels, at a size of seconds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from repgeo.study.locating import task_files
 #: What is exact by construction, and what is not, at the outputs.
 EXACT = {
     "equivariance_tetris": {"e3nn", "e3nn, untrained", "formula", "constant"},
+    "equivariance_point_clouds": {"e3nn", "e3nn, untrained", "sorted radii", "constant"},
     "equivariance_molecules": {"e3nn", "e3nn, untrained", "formula", "constant", "coordinates"},
     "equivariance_voxels": {"cnn, averaged", "histogram", "constant"},
 }
 #: The least data with every class in it.
 SMALL = {
     "equivariance_tetris": {"copies": 2},
+    "equivariance_point_clouds": {"points": 16, "train_copies": 2, "test_copies": 1},
     "equivariance_molecules": {"train_size": 300},
     "equivariance_voxels": {"side": 8, "train_size": 20, "test_size": 12},
 }
@@ -38,6 +40,8 @@ def small(name: str) -> dict[str, Any]:
             model["channels"] = [2, 4]
         if model["name"] == "tetris_network":
             model["hidden"] = "4x0e+2x0o+2x1o+2x1e"
+        if model["name"] == "density_network":
+            model["hidden"] = "4x0e+2x1o"
         if "train" in model:
             model["train"].pop("epochs", None)
             model["train"] |= {"steps": 3, "batch_size": 8}
@@ -62,7 +66,7 @@ def at_outputs(frame: pd.DataFrame, metric: str, group: str | None = None) -> pd
 @pytest.mark.parametrize("name", EXACT)
 def test_an_equivariance_task_at_a_size_of_seconds(name, tmp_path):
     if name != "equivariance_tetris" and not os.environ.get("REPGEO_DATA"):
-        pytest.skip("REPGEO_DATA, which holds molecules and voxels, is not set")
+        pytest.skip("REPGEO_DATA, which holds meshes, molecules and voxels, is not set")
     table = small(name)
     frame = repgeo.run(table, out=tmp_path)
     assert set(frame["status"]) == {"ok"}, frame["error"].unique()
