@@ -64,6 +64,20 @@ def test_tetris():
     )
 
 
+def test_point_clouds():
+    task = "equivariance_point_clouds"
+    names = ("e3nn", "pointnet", "pointnet, augmented", "sorted radii")
+    found = [mean(task, "accuracy", model) for model in names]
+    for model in ("e3nn", "sorted radii"):
+        assert rows(task, "exact", model)["value"].eq(1).all()
+    assert rows(task, "exact", "pointnet, augmented")["value"].eq(0).all()
+    assert_told(
+        f"{found[0]:.2f} right in random poses with an e3nn network of their density, "
+        f"{found[1]:.2f} with a PointNet, {found[2]:.2f} with one trained with random poses",
+        f"{found[3]:.2f} from the sorted distances to the centre alone",
+    )
+
+
 def test_molecules():
     task = "equivariance_molecules"
     found = [mean(task, "force_error", model) for model in ("e3nn", "mlp, augmented", "constant")]
