@@ -28,6 +28,11 @@ _MODELS: Final[dict[str, _Entry]] = {
         "Means of an image over rings: invariant to turns by a formula",
         ("baseline", "equivariance"),
     ),
+    "amplitude_spectrum": (
+        "repgeo.models.amplitude_spectrum:amplitude_spectrum",
+        "Power of each frequency of an image: invariant to shifts by a formula",
+        ("baseline", "equivariance"),
+    ),
     "pooled_cnn": (
         "repgeo.models.pooled_cnn:pooled_cnn",
         "Convolutions with average pooling, three linear layers",

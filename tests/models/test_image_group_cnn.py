@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from repgeo.groups import (
     Dihedral,
     Group,
     ImageRotations,
+    ImageShifts,
     RegularImages,
+    Translations,
     representation_of,
 )
+from repgeo.models.amplitude_spectrum import amplitude_spectrum
 from repgeo.models.cutting import run_to
 from repgeo.models.image_group_cnn import GroupConvolution, LiftingConvolution, image_group_cnn
 from repgeo.models.radial_profile import radial_profile
@@ -117,6 +121,21 @@ def test_rings_are_means_at_one_distance() -> None:
         radial_profile((2, 8, 8), 2).encoder(turned.rot90(1, (2, 3)).flip(2)),
         atol=1e-6,
     )
+
+
+def test_powers_are_those_of_waves_wherever_they_start() -> None:
+    net = amplitude_spectrum((1, 8, 8), 3).double()
+    phases = 2 * math.pi * 2 * torch.arange(8, dtype=torch.float64) / 8
+    wave = torch.cos(phases).expand(1, 1, 8, 8).contiguous()  # two periods across
+    powers = net.encoder(wave).reshape(8, 5)
+    wanted = torch.zeros(8, 5, dtype=torch.float64)
+    wanted[0, 2] = math.log(1 + 32**2)  # half of the 64 pixels
+    assert torch.allclose(powers, wanted, atol=1e-12)
+    half_a_pixel = torch.tensor([[0.0, 0.5]], dtype=torch.float64)
+    shifted = ImageShifts(Translations(2))(half_a_pixel, wave)
+    assert isinstance(shifted, torch.Tensor)
+    assert not torch.allclose(shifted[0], wave, atol=0.1)
+    assert torch.allclose(net.encoder(shifted[0]), net.encoder(wave), atol=1e-12)
 
 
 @pytest.mark.skipif(

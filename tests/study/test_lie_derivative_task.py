@@ -44,6 +44,7 @@ def test_image_classifiers_lose_shifts_where_they_alias(tmp_path) -> None:
     kept = {
         "data",
         "constant",
+        "spectrum",
         "stride",
         "stride, untrained",
         "blur, gelu",
@@ -68,6 +69,10 @@ def test_image_classifiers_lose_shifts_where_they_alias(tmp_path) -> None:
         codes = shifts[(shifts["layer"] == "encoder") & shifts["model"].isin(twins)]
         assert set(codes["model"]) == twins
         assert float(codes["value"].min()) > 1e-12
+    spectrum = errors[(errors["model"] == "spectrum") & (errors["layer"] == "encoder")]
+    turned = spectrum["at"].str.contains("rotation")
+    assert float(spectrum[~turned]["value"].max()) < 1e-20
+    assert float(spectrum[turned]["value"].min()) > 1e-3
     data = errors[errors["model"] == "data"]
     assert data["value"].to_numpy() == pytest.approx(1.0, abs=1e-9)
     assert float(errors[errors["model"] == "constant"]["value"].max()) == 0.0
