@@ -17,7 +17,16 @@ MATHS = ("geometry", "stitching", "hyperbolic", "groups", "equivariance", "algeb
 #: From the bottom up: a room imports itself and what lies below its level; rooms of one level
 #: import each other where `BESIDE` says so.
 LEVELS = (
-    ("version", "errors", "identity", "lazy", "catalogue", "registry", "parameters"),
+    (
+        "version",
+        "errors",
+        "identity",
+        "lazy",
+        "catalogue",
+        "catalogue_models",
+        "registry",
+        "parameters",
+    ),
     MATHS,
     ("datasets", "objectives", "models", "worlds"),
     ("probes",),
