@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import repgeo
-from repgeo.errors import LayerError
+from repgeo.errors import CheckpointError, DatasetError, LayerError
 from repgeo.study.locating import find_task, task_files
 from repgeo.study.plan import Selection
 from repgeo.study.planning import make_plan
@@ -317,11 +317,12 @@ def test_tasks_come_from_the_package_else_from_the_checkout(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("name", sorted(task_files()))
 def test_every_task_that_comes_along_can_be_planned(name):
-    file = read_task(name)
-    dataset = file.task.dataset.name if file.task.dataset is not None else ""
-    if dataset in ("mnist", "fashion_mnist", "cifar10") and not os.environ.get("REPGEO_DATA"):
-        pytest.skip(f"REPGEO_DATA, which holds {dataset}, is not set")
-    plan = make_plan(file)
+    try:
+        plan = make_plan(read_task(name))
+    except (DatasetError, CheckpointError) as error:
+        if os.environ.get("REPGEO_DATA") or "REPGEO_DATA" not in str(error):
+            raise
+        pytest.skip(str(error))  # data of its own, which is not here
     assert plan.cells
     assert len({step.id for step in plan.steps}) == len(plan.steps)
 
